@@ -1,0 +1,205 @@
+//! Channels: the platforms where people write, each in a folder of its own behind the trait [`Channel`].
+//!
+//! A channel reads webhooks into [`Arrival`]s, renders an answer into parts, sends a part, and looks whether a part
+//! that may have been sent is there. It decides nothing about order, retries or storage, and no platform's name
+//! stands outside its folder but in the [`registry`].
+
+pub mod registry;
+pub mod signature;
+pub mod slack;
+pub mod text;
+pub mod whatsapp;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Method;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::delivery::SendClaim;
+use crate::domain::message::Arrival;
+use signature::Unverified;
+
+/// A route on the public listener that a channel serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: &'static str,
+}
+
+/// A request to one of the channel's endpoints; nobody has checked yet who sent it.
+#[derive(Debug)]
+pub struct WebhookRequest {
+    /// Which endpoint it came to.
+    pub endpoint: Endpoint,
+    /// The query string, undecoded.
+    pub query: Option<String>,
+    /// The headers and the body, sealed until the signature is verified.
+    pub sealed: Unverified,
+}
+
+/// A request that was understood.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// What is to be stored before it is acknowledged.
+    pub arrivals: Vec<Arrival>,
+    /// What is not for us, by short fixed reasons: it is counted and leaves no other trace.
+    pub dropped: Vec<&'static str>,
+    /// What the platform gets once everything is stored.
+    pub answer: Acknowledgement,
+}
+
+/// The body of a 200.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// `text/plain`.
+    Text(String),
+}
+
+/// Why a request is turned away. The words never hold a signature that we computed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Rejection {
+    /// A signature is missing, malformed, stale or wrong; with a short fixed code and words for whoever looks.
+    #[error("{message}")]
+    Unauthenticated {
+        /// `signature_missing`, `signature_invalid`, `timestamp_missing`, `timestamp_stale`, …
+        code: &'static str,
+        /// What is wrong and where to look.
+        message: &'static str,
+    },
+    /// A handshake with the wrong token.
+    #[error("{message}")]
+    Forbidden {
+        /// A short fixed code.
+        code: &'static str,
+        /// What is wrong and where to look.
+        message: &'static str,
+    },
+    /// Signed, but not what the platform sends.
+    #[error("{message}")]
+    Malformed {
+        /// A short fixed code.
+        code: &'static str,
+        /// What is wrong.
+        message: &'static str,
+    },
+}
+
+/// A part that the platform took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The platform's name of it.
+    pub platform_id: Option<String>,
+}
+
+/// Why a part was not sent, or may not have been. The disposition says what to do about it.
+#[derive(Debug, Clone, Error)]
+#[error("{code}: {message}")]
+pub struct SendError {
+    /// The platform's code, or a short one of ours.
+    pub code: String,
+    /// What happened and, where there is one, the remedy, in words for the operator.
+    pub message: String,
+    /// What to do.
+    pub disposition: SendDisposition,
+}
+
+/// What to do about a [`SendError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendDisposition {
+    /// Certainly not sent: try again by the schedule, at the earliest after this time.
+    Retry {
+        /// What the platform asked for.
+        after: Option<Duration>,
+    },
+    /// Certainly not sent, and the platform wants a pause; the attempt does not count.
+    Pause {
+        /// For whom.
+        scope: Scope,
+        /// How long.
+        after: Duration,
+    },
+    /// It may have been sent: look before sending again.
+    Unknown,
+    /// The operator must act (a token is refused, a number is locked): hold all of the account's deliveries, keep
+    /// them, try one now and then.
+    Hold,
+    /// This part will never be sent.
+    Dead,
+}
+
+/// Whom a pause concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This thread only.
+    Thread,
+    /// All deliveries of the account.
+    Account,
+}
+
+/// What a look for a part that may have been sent has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookUp {
+    /// It is there.
+    Found {
+        /// The platform's name of it.
+        platform_id: Option<String>,
+    },
+    /// It is not there: send it.
+    Absent,
+    /// Nothing can be said yet: look again after this time.
+    Later(Duration),
+    /// Nothing will ever tell: the operator's policy decides.
+    Unknowable(UnknownPolicy),
+}
+
+/// What to do with a part of which nothing will ever tell whether it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownPolicy {
+    /// Send it again: the person may see it twice.
+    Resend,
+    /// Make it a dead letter: the person may not see it.
+    Park,
+}
+
+/// A platform where people write.
+#[async_trait]
+pub trait Channel: Send + Sync + 'static {
+    /// Its name: the first part of addresses, the label of metrics, the section of the configuration.
+    fn name(&self) -> &'static str;
+
+    /// What the agent's API calls it.
+    fn integration_type(&self) -> &'static str;
+
+    /// How long to collect a burst of messages by default before asking.
+    fn turn_wait(&self) -> Duration;
+
+    /// For how long after a person's message the platform takes a reply; none if for ever.
+    fn reply_window(&self) -> Option<Duration>;
+
+    /// The routes that it serves.
+    fn endpoints(&self) -> Vec<Endpoint>;
+
+    /// Verifies and reads a request. Does no work that waits: the platform expects its acknowledgement within
+    /// seconds.
+    fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection>;
+
+    /// Renders an answer into the parts to send, in order; at least one.
+    fn render(&self, text: &str, links: &[String]) -> Vec<String>;
+
+    /// Sends a part.
+    async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError>;
+
+    /// Looks whether a part that may have been sent is there.
+    async fn look_up(&self, claim: &SendClaim) -> LookUp;
+
+    /// Whatever it does in the background, until cancelled: learning its own identity, for example.
+    async fn run(&self, cancel: CancellationToken);
+}

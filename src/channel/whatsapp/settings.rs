@@ -1,0 +1,52 @@
+//! Section `whatsapp` of the configuration.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::channel::UnknownPolicy;
+use crate::domain::settings;
+
+/// Section `whatsapp`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The Meta app's secret; several for several apps or while one is being replaced. Required.
+    #[serde(deserialize_with = "settings::secrets")]
+    pub app_secret: Vec<SecretString>,
+    /// The token of the handshake, as typed into Meta's dashboard. Required.
+    pub verify_token: SecretString,
+    /// The system user's token.
+    pub access_token: Option<SecretString>,
+    /// The numbers that are served; empty: all.
+    #[serde(default, deserialize_with = "settings::list")]
+    pub phone_number_ids: Vec<String>,
+    /// Where the Graph API stands.
+    pub api_base: String,
+    /// The version of the Graph API.
+    pub api_version: String,
+    /// How long to collect a burst here, if not as `turn.wait` says.
+    #[serde(default, deserialize_with = "settings::optional_duration")]
+    pub turn_wait: Option<Duration>,
+    /// How long a send that nobody knows the outcome of waits for its status.
+    #[serde(deserialize_with = "settings::duration")]
+    pub reconcile_wait: Duration,
+    /// What then.
+    pub unknown: UnknownPolicy,
+    /// Numbers with a token of their own.
+    #[serde(default)]
+    pub numbers: Vec<Number>,
+}
+
+/// One of `[[whatsapp.numbers]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Number {
+    /// Which number.
+    pub phone_number_id: String,
+    /// Its token, if not `whatsapp.access_token`.
+    pub access_token: Option<SecretString>,
+    /// Its agent: short for a route.
+    pub agent_id: Option<String>,
+}

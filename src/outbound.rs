@@ -1,0 +1,103 @@
+//! Calls to other servers: one way to make them, and one way in which they fail.
+//!
+//! What matters to a caller is whether the other side may have seen the request. A [`Failure::NotSent`] may simply be
+//! tried again; after a [`Failure::Unknown`] it must look first.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use thiserror::Error;
+
+/// The most that is read of an answer, in bytes; no honest answer of any of the services comes near it.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long an unused connection is kept. Shorter than the 60 s of common load balancers, so that we close first.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// A client whose calls take `timeout` at most, body included; connecting takes 3 s at most. It follows no
+/// redirects: a token never goes to a host that an answer names.
+pub fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(timeout)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// An answer that arrived whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// `Retry-After` in its form of whole seconds, at most an hour: what a server asks beyond that is not believed.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds: u64 = self.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds.min(3600)))
+    }
+
+    /// The body as JSON, if it is any.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+/// A call without a whole answer. The messages name no address and no content.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The request never left.
+    #[error("could not be reached ({0})")]
+    NotSent(String),
+    /// The request may have been read and acted on.
+    #[error("gave no whole answer ({0})")]
+    Unknown(String),
+}
+
+/// Makes a call and reads its whole answer.
+pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+    let mut response = request.send().await.map_err(classify)?;
+    let mut answer = Answer {
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
+        body: Vec::new(),
+    };
+    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::Unknown(describe(&error)))? {
+        if answer.body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(Failure::Unknown(format!("the answer is larger than {LARGEST_ANSWER} bytes")));
+        }
+        answer.body.extend_from_slice(&chunk);
+    }
+    Ok(answer)
+}
+
+fn classify(error: reqwest::Error) -> Failure {
+    if error.is_connect() || error.is_builder() {
+        Failure::NotSent(describe(&error))
+    } else {
+        Failure::Unknown(describe(&error))
+    }
+}
+
+/// The innermost cause: reqwest's own text names the address, which may hold a token.
+fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "timed out".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) { "failed".to_owned() } else { cause.to_string() }
+}

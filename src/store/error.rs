@@ -1,0 +1,60 @@
+//! What can go wrong with the store.
+
+use thiserror::Error;
+
+/// A failed store operation. Nothing of it was written.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// More waits to be written than is admitted; the caller asks again later.
+    #[error("the store has more to write than it admits; try again")]
+    Busy,
+    /// The claim was taken over in the meantime: what it led to no longer counts.
+    #[error("the claim on this thread is no longer ours")]
+    Fenced,
+    /// The database belongs to a newer chatbridge.
+    #[error(
+        "the database {url} was written by a newer chatbridge (migration {found}; this one knows up to {known}): \
+         start that version again, or restore a backup made before the upgrade"
+    )]
+    Newer {
+        /// The database.
+        url: String,
+        /// The newest migration it has.
+        found: i64,
+        /// The newest migration that this binary has.
+        known: i64,
+    },
+    /// Another process serves this database.
+    #[error("another chatbridge already serves {path}: stop it first, or give this one a database of its own")]
+    Locked {
+        /// The database file.
+        path: String,
+    },
+    /// The file cannot be opened or made.
+    #[error("cannot open the database {path}: {reason}")]
+    Open {
+        /// The database file.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file is damaged.
+    #[error(
+        "the database {path} is damaged ({reason}): stop chatbridge, keep the file, and restore the newest backup"
+    )]
+    Damaged {
+        /// The database file.
+        path: String,
+        /// What the check found.
+        reason: String,
+    },
+    /// The database refused.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The migrations failed.
+    #[error("the database could not be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}

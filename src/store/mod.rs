@@ -1,0 +1,176 @@
+//! The store: everything that is remembered, and the truth about what is to be done.
+//!
+//! [`Store`] is the whole of what the rest of the crate knows of the database. Each method is one whole transaction;
+//! when it has returned, what it did survives a crash and a power cut. All SQL stands below this folder.
+//!
+//! Work is a row for each thread that has something to do, of one of two kinds ([`Work`]): a turn to ask, a part to
+//! send. The row carries when it is due, and, while somebody works on it, the claim's token; a claim that is not
+//! settled until its lease ends is due again by itself.
+
+mod error;
+pub mod operator;
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+pub use error::StoreError;
+
+use crate::domain::delivery::{SendClaim, Settlement};
+use crate::domain::message::{Accepted, Admission, Lane};
+use crate::domain::routing::Routes;
+use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
+use crate::domain::{MessageId, Time};
+use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+
+/// The two kinds of work that a thread can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// Messages wait for the agent.
+    Turn,
+    /// Parts wait to be sent.
+    Send,
+}
+
+/// How much work to claim from a lane at most.
+#[derive(Debug, Clone)]
+pub struct Quota {
+    /// The lane.
+    pub lane: Lane,
+    /// At most so many threads.
+    pub most: u32,
+}
+
+/// A lane and when its next work is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneDue {
+    /// The lane.
+    pub lane: Lane,
+    /// When its earliest work is due; none if it has none.
+    pub due_at: Option<Time>,
+}
+
+/// What was claimed, and when the lanes asked about have more.
+#[derive(Debug)]
+pub struct Claims<C> {
+    /// The claims.
+    pub claims: Vec<C>,
+    /// The lanes that were asked about.
+    pub lanes: Vec<LaneDue>,
+}
+
+/// What waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Messages without an answer yet, and parts that are not sent yet.
+    pub waiting: u64,
+    /// When the oldest of them was accepted or made.
+    pub oldest: Option<Time>,
+}
+
+/// What the janitor removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Keys that are too old to be delivered again.
+    pub keys: u64,
+}
+
+/// What the daemon remembers. Each method is one transaction.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Stores what arrived: keys, threads, messages and the work that follows from them. Returns what became of each,
+    /// in the order given, after it is on the disk.
+    async fn accept(&self, batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError>;
+
+    /// The lanes that have work, and when it is due.
+    async fn lanes(&self, work: Work) -> Result<Vec<LaneDue>, StoreError>;
+
+    /// Claims turns that are due, until `lease_until`.
+    async fn claim_turns(
+        &self,
+        quotas: Vec<Quota>,
+        now: Time,
+        lease_until: Time,
+    ) -> Result<Claims<TurnClaim>, StoreError>;
+
+    /// Records the agent's answer: the conversation, the parts to send, the messages answered. Returns the claim of
+    /// the first part if it was asked for and nothing of the thread was waiting before it.
+    async fn complete_turn(
+        &self,
+        claim: TurnClaim,
+        done: CompletedTurn,
+    ) -> Result<Option<SendClaim>, StoreError>;
+
+    /// Puts a claimed turn back.
+    async fn defer_turn(&self, claim: ClaimKey, deferral: Deferral) -> Result<(), StoreError>;
+
+    /// Ends the claimed messages without an answer.
+    async fn bury_turn(
+        &self,
+        claim: ClaimKey,
+        messages: Vec<MessageId>,
+        burial: Burial,
+    ) -> Result<(), StoreError>;
+
+    /// The agent does not know the thread's conversation any more: the next question opens another.
+    async fn forget_conversation(&self, claim: ClaimKey) -> Result<(), StoreError>;
+
+    /// Claims parts that are due to be sent, until `lease_until`, and records the attempts.
+    async fn claim_sends(
+        &self,
+        quotas: Vec<Quota>,
+        now: Time,
+        lease_until: Time,
+    ) -> Result<Claims<SendClaim>, StoreError>;
+
+    /// Records what became of a claimed part. Returns the claim of the thread's next part if it was asked for.
+    async fn settle(&self, claim: SendClaim, settlement: Settlement)
+    -> Result<Option<SendClaim>, StoreError>;
+
+    /// Makes due what waits for this name to be released. Returns how many threads.
+    async fn release(&self, work: Work, held: &str, now: Time) -> Result<u64, StoreError>;
+
+    /// Takes over what a process that is gone had claimed, and puts waiting turns in the lanes that the routes now
+    /// name. Called once, before any work begins, by the only process that works. A part that was being sent is
+    /// looked for at `look_at` at the earliest. Returns how many claims were taken over.
+    async fn recover(&self, routes: &Routes, now: Time, look_at: Time) -> Result<u64, StoreError>;
+
+    /// Removes keys recorded before `keys_before`.
+    async fn sweep(&self, keys_before: Time) -> Result<Swept, StoreError>;
+
+    /// What waits.
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
+
+    /// Whether the store takes writes now.
+    async fn check_writable(&self) -> Result<(), StoreError>;
+
+    /// Threads, the latest first.
+    async fn threads(&self, query: ThreadQuery) -> Result<Vec<ThreadRow>, StoreError>;
+
+    /// One thread by its id or an address, with its messages and deliveries.
+    async fn thread(&self, name: &str) -> Result<Option<ThreadDetail>, StoreError>;
+
+    /// Changes a thread, named by its id or an address. Returns its row; none if nobody is known by that name (a
+    /// pause makes the thread if the name is an address).
+    async fn change_thread(&self, name: &str, change: ThreadChange, now: Time)
+    -> Result<Option<ThreadRow>, StoreError>;
+
+    /// Dead letters, the oldest first.
+    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Puts a dead letter back to work. False if there is none by that id.
+    async fn replay(&self, id: &str, routes: &Routes, now: Time) -> Result<bool, StoreError>;
+
+    /// Forgets a dead letter. False if there is none by that id.
+    async fn purge(&self, id: &str, now: Time) -> Result<bool, StoreError>;
+
+    /// Finishes what is under way and closes the files.
+    async fn close(&self);
+}
+
+/// Section `store` of the configuration.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The database: `sqlite://PATH`.
+    pub url: String,
+}

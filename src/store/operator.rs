@@ -1,0 +1,105 @@
+//! What the operator's commands see of the store.
+
+use serde::Serialize;
+
+/// Which threads to list.
+#[derive(Debug, Clone, Default)]
+pub struct ThreadQuery {
+    /// Only this channel.
+    pub channel: Option<String>,
+    /// Only this state (`open`, `paused`).
+    pub state: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A thread as listed. The names are the contract's (`threads list --json`).
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct ThreadRow {
+    /// The internal id.
+    pub id: String,
+    /// The channel.
+    pub channel: String,
+    /// The account on the channel.
+    pub account: String,
+    /// The address.
+    pub address: String,
+    /// `open` or `paused`.
+    pub state: String,
+    /// The agent's id of the conversation.
+    pub conversation_id: Option<String>,
+    /// When something last happened, RFC 3339.
+    pub last_at: String,
+}
+
+/// A thread with what was said on it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ThreadDetail {
+    /// The thread.
+    #[serde(flatten)]
+    pub thread: ThreadRow,
+    /// All names by which the platform knows it.
+    pub aliases: Vec<String>,
+    /// Messages and deliveries, in the order of their times.
+    pub history: Vec<HistoryItem>,
+}
+
+/// One line of a thread's history.
+#[derive(Debug, Clone, Serialize)]
+pub struct HistoryItem {
+    /// When it was accepted or made, RFC 3339.
+    pub at: String,
+    /// `message`, `answer` or `notice`.
+    pub kind: String,
+    /// The internal id.
+    pub id: String,
+    /// The state it is in.
+    pub state: String,
+    /// The text.
+    pub text: String,
+    /// Why it is in that state, if there is something to say.
+    pub reason: Option<String>,
+}
+
+/// A change that an operator makes to a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThreadChange {
+    /// The bot is silent: a person answers.
+    Pause,
+    /// The bot answers again.
+    Resume,
+    /// The conversation is forgotten; the next question opens another.
+    Reset,
+}
+
+/// Which dead letters to list.
+#[derive(Debug, Clone, Default)]
+pub struct DeadQuery {
+    /// Only `message` or `delivery`.
+    pub kind: Option<String>,
+    /// Only the one of this id.
+    pub id: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A dead letter. The names are the contract's (`dead list --json`).
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The id of the message or delivery.
+    pub id: String,
+    /// `message` or `delivery`.
+    pub kind: String,
+    /// The thread's internal id.
+    pub thread: String,
+    /// The thread's address.
+    pub address: String,
+    /// When it was given up, RFC 3339.
+    pub at: String,
+    /// How many attempts were made.
+    pub attempts: i64,
+    /// A short fixed code, or the platform's.
+    pub code: String,
+    /// What happened and what to do.
+    pub reason: String,
+}
