@@ -10,7 +10,11 @@ pub struct Intake {}
 impl Intake {
     /// Stores everything of one webhook in one transaction and returns what the platform gets as its
     /// acknowledgement. On an error nothing was stored, and the platform shall deliver again.
-    pub async fn accept(&self, channel: &dyn Channel, received: Received) -> Result<Acknowledgement, StoreError> {
+    pub async fn accept(
+        &self,
+        channel: &dyn Channel,
+        received: Received,
+    ) -> Result<Acknowledgement, StoreError> {
         let _ = (channel, received);
         todo!()
     }

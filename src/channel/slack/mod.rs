@@ -11,6 +11,10 @@ use crate::domain::Clock;
 use crate::domain::texts::Texts;
 
 /// Builds the channel.
-pub fn channel(_settings: Settings, _texts: &Texts, _clock: Arc<dyn Clock>) -> Result<Arc<dyn Channel>, reqwest::Error> {
+pub fn channel(
+    _settings: Settings,
+    _texts: &Texts,
+    _clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Channel>, reqwest::Error> {
     todo!()
 }
