@@ -19,7 +19,9 @@
 )]
 
 mod agent;
+mod bad_input;
 mod bursts;
+mod crash;
 mod delivery;
 mod demo;
 mod fixtures;

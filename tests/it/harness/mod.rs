@@ -11,8 +11,10 @@ mod slack_events;
 mod slack_stub;
 pub(crate) mod source;
 mod stub;
+mod traffic;
 mod web;
 mod whatsapp_webhooks;
+mod wire;
 mod world;
 
 pub(crate) use agent_stub::AgentStub;
@@ -25,6 +27,7 @@ pub(crate) use sign::{slack_signature, whatsapp_signature};
 pub(crate) use slack_events::SlackEvent;
 pub(crate) use slack_stub::SlackStub;
 pub(crate) use stub::{Answer, Call, Fault, Gate};
+pub(crate) use traffic::{Webhook, replies, said, seed, wait_all_answered};
 pub(crate) use web::{Reply, get, post};
 pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, webhook};
 pub(crate) use world::{

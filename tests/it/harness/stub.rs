@@ -1,26 +1,20 @@
 //! A server that plays another service: it answers right by default, keeps a log of every call, and misbehaves where
 //! a test tells it to.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::HeaderMap;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::DEADLINE;
 use super::web::runtime;
+use super::wire::listen;
 
 /// One call that the stub got.
 #[derive(Debug, Clone)]
@@ -162,7 +156,8 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    async fn pass(&self) {
+    /// Waits until it is open.
+    pub(super) async fn pass(&self) {
         let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
 }
@@ -181,7 +176,8 @@ struct State<B> {
     rules: Vec<Rule>,
 }
 
-struct Shared<B> {
+/// What the server and its handle share.
+pub(super) struct Shared<B> {
     state: Mutex<State<B>>,
     changed: Condvar,
 }
@@ -310,71 +306,9 @@ impl<B: Brain> Stub<B> {
     }
 }
 
-async fn listen<B: Brain>(listener: TcpListener, shared: Arc<Shared<B>>, stop: CancellationToken) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let _ = stream.set_nodelay(true);
-        tokio::spawn(
-            stop.clone()
-                .run_until_cancelled_owned(serve(stream, shared.clone())),
-        );
-    }
-}
-
-async fn serve<B: Brain>(stream: TcpStream, shared: Arc<Shared<B>>) {
-    let service = service_fn(move |request| handle(request, shared.clone()));
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-}
-
-/// An error closes the connection without a word.
-async fn handle<B: Brain>(
-    request: Request<Incoming>,
-    shared: Arc<Shared<B>>,
-) -> io::Result<Response<Spoken>> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let call = Call {
-        kind: String::new(),
-        method: head.method.to_string(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: head.headers,
-        json: serde_json::from_slice(&body).unwrap_or(Value::Null),
-        body,
-        at: Instant::now(),
-        reply: None,
-        said: Value::Null,
-        done_at: None,
-    };
-    let (index, fault) = shared.arrived(call);
-    match fault {
-        None => {}
-        Some(Fault::Answer(answer)) => {
-            shared.finish(index, Some(answer.clone()));
-            return Ok(speak(answer, false));
-        }
-        Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::ActThenHang) => {
-            shared.act(index);
-            return std::future::pending().await;
-        }
-        Some(Fault::Close) => return Err(io::Error::other("told to close")),
-        Some(Fault::ActThenClose) => {
-            shared.act(index);
-            return Err(io::Error::other("told to close"));
-        }
-        Some(Fault::CutOff) => return Ok(speak(shared.act(index), true)),
-        Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
-        Some(Fault::Hold(gate)) => gate.pass().await,
-    }
-    let answer = shared.act(index);
-    shared.finish(index, None);
-    Ok(speak(answer, false))
-}
-
 impl<B: Brain> Shared<B> {
-    fn arrived(&self, mut call: Call) -> (usize, Option<Fault>) {
+    /// Notes a call down. Returns its place in the log, and how to misbehave.
+    pub(super) fn arrived(&self, mut call: Call) -> (usize, Option<Fault>) {
         let mut state = self.state.lock().unwrap();
         call.kind = state.brain.kind(&call);
         let rule = state
@@ -390,7 +324,8 @@ impl<B: Brain> Shared<B> {
         (state.log.len() - 1, fault)
     }
 
-    fn act(&self, index: usize) -> Answer {
+    /// Lets the service act on a call, and notes down what it answers.
+    pub(super) fn act(&self, index: usize) -> Answer {
         let mut state = self.state.lock().unwrap();
         let call = state.log[index].clone();
         let answer = state.brain.answer(&call);
@@ -400,7 +335,8 @@ impl<B: Brain> Shared<B> {
         answer
     }
 
-    fn finish(&self, index: usize, instead: Option<Answer>) {
+    /// Notes down that the answer leaves, and which if it is not the service's own.
+    pub(super) fn finish(&self, index: usize, instead: Option<Answer>) {
         let mut state = self.state.lock().unwrap();
         let call = &mut state.log[index];
         call.done_at = Some(Instant::now());
@@ -411,58 +347,62 @@ impl<B: Brain> Shared<B> {
     }
 }
 
-fn speak(answer: Answer, cut_off: bool) -> Response<Spoken> {
-    let mut response = Response::builder()
-        .status(answer.status)
-        .header("content-length", answer.body.len());
-    for (name, value) in &answer.headers {
-        response = response.header(*name, value);
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::harness::{Reply, SlackStub, post};
+
+    fn say(slack: &SlackStub, text: &str) -> Result<Reply, String> {
+        let body = json!({"channel": "C1", "text": text, "metadata": {"event_type": "x", "event_payload": {"id": text}}});
+        let headers = [("authorization", "Bearer xoxb-test-token".to_owned())];
+        post(
+            &format!("{}/api/chat.postMessage", slack.url()),
+            &headers,
+            body.to_string().into_bytes(),
+        )
     }
-    let mut body = Bytes::from(answer.body);
-    if cut_off {
-        body.truncate(body.len() / 2);
-    }
-    let then = if cut_off { Then::Flush } else { Then::End };
-    response
-        .body(Spoken {
-            body: Some(body),
-            then,
-        })
-        .unwrap()
-}
 
-/// A body that can break off.
-struct Spoken {
-    body: Option<Bytes>,
-    then: Then,
-}
-
-enum Then {
-    End,
-    /// Lets what was written leave before the connection breaks.
-    Flush,
-    Break,
-}
-
-impl Body for Spoken {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(body) = self.body.take().filter(|body| !body.is_empty()) {
-            return Poll::Ready(Some(Ok(Frame::data(body))));
+    #[test]
+    fn faults_are_what_they_say() {
+        let slack = SlackStub::start();
+        assert_eq!(say(&slack, "right").unwrap().json()["ok"], true);
+        slack.fault("chat.postMessage", 1, Fault::Answer(Answer::html(503)));
+        assert_eq!(say(&slack, "refused").unwrap().status, 503);
+        for (fault, text) in [
+            (Fault::Close, "closed"),
+            (Fault::ActThenClose, "lost"),
+            (Fault::CutOff, "cut"),
+        ] {
+            slack.fault("chat.postMessage", 1, fault);
+            assert!(say(&slack, text).is_err(), "{text}");
         }
-        match self.then {
-            Then::End => Poll::Ready(None),
-            Then::Flush => {
-                self.then = Then::Break;
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Then::Break => Poll::Ready(Some(Err(io::Error::other("told to break off")))),
+        let gate = Gate::closed();
+        slack.fault("chat.postMessage", 1, Fault::Hold(gate.clone()));
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| say(&slack, "held").unwrap());
+            slack.wait_count("chat.postMessage", 6);
+            assert!(slack.posts_with("held").is_empty());
+            gate.open();
+            assert_eq!(held.join().unwrap().status, 200);
+        });
+        let taken: Vec<String> = slack.posts().into_iter().map(|post| post.text).collect();
+        assert_eq!(taken, ["right", "lost", "cut", "held"]);
+    }
+
+    #[test]
+    fn slack_tells_metadata_only_when_asked() {
+        let slack = SlackStub::start();
+        say(&slack, "one").unwrap();
+        for (query, told) in [("", false), ("&include_all_metadata=true", true)] {
+            let headers = [
+                ("authorization", "Bearer xoxb-test-token".to_owned()),
+                ("content-type", "application/x-www-form-urlencoded".to_owned()),
+            ];
+            let url = format!("{}/api/conversations.history?channel=C1{query}", slack.url());
+            let page = post(&url, &headers, Vec::new()).unwrap().json();
+            assert_eq!(page["messages"][0].get("metadata").is_some(), told, "{page}");
         }
     }
 }
