@@ -6,6 +6,7 @@ mod daemon;
 mod database;
 mod meta_stub;
 mod metrics;
+mod self_test;
 mod sign;
 mod slack_events;
 mod slack_stub;
