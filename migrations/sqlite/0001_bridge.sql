@@ -69,6 +69,7 @@ CREATE TABLE deliveries (
     billable     INTEGER,
     code         TEXT,
     reason       TEXT,
+    asked_at     INTEGER,                       -- of an answer's first part: when its question was accepted
     created_at   INTEGER NOT NULL,
     attempted_at INTEGER,
     ended_at     INTEGER

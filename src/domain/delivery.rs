@@ -24,6 +24,8 @@ pub struct SendClaim {
     pub attempt: u32,
     /// Whether an earlier attempt may have reached the platform: then look before sending.
     pub unknown: bool,
+    /// When the question was accepted whose answer begins with this part; none for all other parts.
+    pub asked_at: Option<Time>,
     /// When the delivery was made.
     pub created_at: Time,
     /// When the last attempt was made before this one.

@@ -44,7 +44,7 @@ const CLAIM_SENDS: &str = "
 
 /// The first open part of each thread.
 const SEND_PARTS: &str = concat!(
-    "SELECT d.id, d.part, d.kind, d.body, d.attempts, d.state, d.created_at, d.attempted_at, ",
+    "SELECT d.id, d.part, d.kind, d.body, d.attempts, d.state, d.created_at, d.attempted_at, d.asked_at, ",
     thread_columns!(),
     " FROM json_each(?) AS j
       CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.value
@@ -140,7 +140,7 @@ async fn with_parts(
     let threads = rows::json(&keys.keys().collect::<Vec<_>>())?;
     let mut claims = Vec::with_capacity(keys.len());
     for row in sqlx::query(SEND_PARTS).bind(threads).fetch_all(&mut *conn).await? {
-        let thread = rows::thread(&row, 8)?;
+        let thread = rows::thread(&row, 9)?;
         let Some(key) = keys.remove(&thread.id) else { continue };
         let unknown = row.try_get::<&str, _>(5)? != "pending";
         let attempts = u32::try_from(row.try_get::<i64, _>(4)?).unwrap_or(u32::MAX);
@@ -155,6 +155,7 @@ async fn with_parts(
             unknown,
             created_at: rows::time(&row, 6)?,
             last_attempt_at: rows::optional_time(&row, 7)?,
+            asked_at: rows::optional_time(&row, 8)?,
         });
     }
     let ids: Vec<_> = claims.iter().map(|claim| claim.delivery).collect();

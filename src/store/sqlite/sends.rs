@@ -9,12 +9,13 @@ use super::ops::{Op, Outcome};
 use super::rows;
 use crate::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
 use crate::domain::turn::ClaimKey;
-use crate::domain::{ClaimToken, DeliveryId, ThreadId};
+use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
 use crate::store::StoreError;
 
 /// Who holds each thread's sending now, and the part behind the one that was sent.
 const READ: &str = "
-    SELECT w.thread_id, w.token, d.id, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at
+    SELECT w.thread_id, w.token, d.id, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
+           d.asked_at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM json_each(?)) AS j
      CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.thread_id
       LEFT JOIN deliveries AS d ON d.thread_id = j.thread_id AND d.part =
@@ -55,8 +56,9 @@ struct NextPart {
     body: String,
     fresh: bool,
     attempts: i64,
-    created_at: crate::domain::Time,
-    attempted_at: Option<crate::domain::Time>,
+    created_at: Time,
+    attempted_at: Option<Time>,
+    asked_at: Option<Time>,
 }
 
 /// What the ends of some sends write.
@@ -116,6 +118,7 @@ async fn read(
                 attempts: row.try_get(7)?,
                 created_at: rows::time(&row, 8)?,
                 attempted_at: rows::optional_time(&row, 9)?,
+                asked_at: rows::optional_time(&row, 10)?,
             }),
         };
         held.insert(rows::id(&row, 0)?, Held { token: row.try_get(1)?, next });
@@ -177,6 +180,7 @@ impl Ends {
             body: next.body,
             attempt: u32::try_from(next.attempts + 1).unwrap_or(1),
             unknown: false,
+            asked_at: next.asked_at,
             created_at: next.created_at,
             last_attempt_at: next.attempted_at,
         })

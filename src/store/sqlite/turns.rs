@@ -34,9 +34,10 @@ const WRITE: &str = "
       FROM (SELECT value ->> 0 AS id, value ->> 1 AS conversation_id, value ->> 2 AS last_part,
                    value ->> 3 AS noticed_at, value ->> 4 AS at FROM json_each(?)) AS j
      WHERE threads.id = j.id;
-    INSERT INTO deliveries (id, thread_id, part, turn_id, kind, body, state, attempts, created_at, attempted_at)
+    INSERT INTO deliveries (id, thread_id, part, turn_id, kind, body, state, attempts, created_at, attempted_at,
+                            asked_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           value ->> 8, value ->> 9
+           value ->> 8, value ->> 9, value ->> 10
       FROM json_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, first, token)
     SELECT 2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) WHERE true
@@ -184,13 +185,15 @@ impl Ends {
     ) -> Option<SendClaim> {
         let at = done.at.millis();
         let claimed = done.claim_first && !held.sending;
+        let asked_at = claim.messages.first().map(|message| message.accepted_at);
         let mut first = None;
         for (part, body) in (held.last_part + 1..).zip(parts) {
             let (id, now) = (DeliveryId::new(), claimed && first.is_none());
             let (state, attempts) = if now { ("sending", 1) } else { ("pending", 0) };
             let attempted = now.then_some(at);
+            let asked = asked_at.filter(|_| first.is_none()).map(Time::millis);
             self.deliveries.push(json!([
-                id, claim.key.thread, part, claim.turn, "answer", body, state, attempts, at, attempted
+                id, claim.key.thread, part, claim.turn, "answer", body, state, attempts, at, attempted, asked
             ]));
             first = first.or(Some((id, part, body)));
         }
@@ -211,6 +214,7 @@ impl Ends {
             body: body.clone(),
             attempt: 1,
             unknown: false,
+            asked_at,
             created_at: done.at,
             last_attempt_at: None,
         })
@@ -237,7 +241,7 @@ impl Ends {
             noticed = if apology.rationed { Some(at) } else { noticed };
             let (id, thread) = (DeliveryId::new(), claim.key.thread);
             let text = &apology.text;
-            self.deliveries.push(json!([id, thread, last_part, claim.turn, "notice", text, "pending", 0, at, null]));
+            self.deliveries.push(json!([id, thread, last_part, claim.turn, "notice", text, "pending", 0, at, null, null]));
             let lane = send_lane(&claim.thread.account);
             self.sends.push(json!([thread, &*lane, at, at, last_part, null]));
         }
