@@ -67,13 +67,14 @@ const WRITE_NOTICES: &str = "
 /// A stage never goes back. What was being sent or unknown is thereby known; a failure makes a dead letter even of
 /// what counted as sent. A part that nobody works on is looked at now.
 const WRITE_RECEIPTS: &str = "
-    UPDATE deliveries SET stage = j.stage, billable = coalesce(j.billable, billable),
-           platform_id = coalesce(platform_id, j.platform_id),
-           state = CASE WHEN j.stage = 4 THEN 'dead' WHEN state IN ('dead', 'withdrawn') THEN state ELSE 'sent' END,
-           code = coalesce(j.code, code), reason = coalesce(j.reason, reason), ended_at = j.at
+    UPDATE deliveries AS d SET stage = j.stage, billable = coalesce(j.billable, d.billable),
+           platform_id = coalesce(d.platform_id, j.platform_id),
+           state = CASE WHEN j.stage = 4 THEN 'dead' WHEN d.state IN ('dead', 'withdrawn') THEN d.state
+                        ELSE 'sent' END,
+           code = coalesce(j.code, d.code), reason = coalesce(j.reason, d.reason), ended_at = j.at
       FROM (SELECT value ->> 0 AS id, value ->> 1 AS stage, value ->> 2 AS billable, value ->> 3 AS platform_id,
                    value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS at FROM json_each(?)) AS j
-     WHERE deliveries.id = j.id AND deliveries.stage < j.stage;
+     WHERE d.id = j.id AND d.stage < j.stage;
     UPDATE work SET due_at = j.at
       FROM (SELECT value ->> 7 AS thread_id, value ->> 6 AS at FROM json_each(?)) AS j
      WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL

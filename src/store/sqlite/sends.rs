@@ -25,7 +25,7 @@ const READ: &str = "
 /// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead.
 const WRITE: &str = "
     UPDATE deliveries SET
-           state = CASE WHEN state IN ('dead', 'sent', 'withdrawn') THEN state ELSE j.state END,
+           state = CASE WHEN deliveries.state IN ('dead', 'sent', 'withdrawn') THEN deliveries.state ELSE j.state END,
            platform_id = coalesce(j.platform_id, deliveries.platform_id),
            code = coalesce(deliveries.code, j.code), reason = coalesce(deliveries.reason, j.reason),
            attempts = deliveries.attempts - j.uncounted,
