@@ -66,7 +66,7 @@ struct Slack {
     reader: event::Reader,
     installations: installation::Installations,
     client: client::Client,
-    turn_wait: Duration,
+    turn_wait: Option<Duration>,
     clock: Arc<dyn Clock>,
 }
 
@@ -83,7 +83,7 @@ impl Slack {
             client: client::Client::new(&settings.api_base)?,
             verifier: verify::Verifier::new(settings.signing_secret),
             installations: installation::Installations::new(settings.bot_token),
-            turn_wait: settings.turn_wait.unwrap_or_default(),
+            turn_wait: settings.turn_wait,
             clock,
         })
     }
@@ -117,8 +117,8 @@ impl Channel for Slack {
         INTEGRATION_TYPE
     }
 
-    fn turn_wait(&self) -> Duration {
-        self.turn_wait
+    fn turn_wait(&self, general: Option<Duration>) -> Duration {
+        self.turn_wait.or(general).unwrap_or_default()
     }
 
     fn reply_window(&self) -> Option<Duration> {

@@ -89,8 +89,8 @@ impl Channel for WhatsApp {
         "WHATSAPP"
     }
 
-    fn turn_wait(&self) -> Duration {
-        self.settings.turn_wait.unwrap_or(TURN_WAIT)
+    fn turn_wait(&self, general: Option<Duration>) -> Duration {
+        self.settings.turn_wait.or(general).unwrap_or(TURN_WAIT)
     }
 
     fn reply_window(&self) -> Option<Duration> {

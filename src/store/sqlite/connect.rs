@@ -86,6 +86,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", WRITER_CACHE)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_LIMIT)
+        // What a statement may have to undo stays in memory: on disk it would be a file made and removed each time.
+        .pragma("temp_store", "memory")
         .row_buffer_size(1024)
         .disable_statement_logging()
 }

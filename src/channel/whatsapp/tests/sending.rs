@@ -320,7 +320,7 @@ async fn the_channel_says_what_it_is() {
         (channel.name(), channel.integration_type()),
         ("whatsapp", "WHATSAPP")
     );
-    assert_eq!(channel.turn_wait(), Duration::from_millis(1200));
+    assert_eq!(channel.turn_wait(None), Duration::from_millis(1200));
     assert_eq!(channel.reply_window(), Some(Duration::from_hours(24)));
     let methods: Vec<Method> = channel
         .endpoints()
