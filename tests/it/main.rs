@@ -1,8 +1,9 @@
 //! Black-box tests: the real binary, spoken to over HTTP, with stub platforms and a stub agent on the other side.
 //!
 //! Each file is a subject. A test is named for the behaviour that it shows; one that answers a defect which similar
-//! software shipped says in its comment which. Nothing here reaches into the crate: signatures, payloads and
-//! expectations are written a second time, so that both would have to be wrong in the same way.
+//! software shipped says in its comment which. Nothing here reaches into the crate but `store`, the suite that every
+//! store must pass: signatures, payloads and expectations are written a second time, so that both would have to be
+//! wrong in the same way.
 //!
 //! The tests are plain functions: the stubs live on a runtime of their own, and whoever waits blocks its own thread
 //! until the thing happens or a generous deadline passes.
@@ -32,6 +33,7 @@ mod operator;
 mod promises;
 mod slack;
 mod slack_events;
+mod store;
 mod webhooks;
 mod whatsapp;
 mod whatsapp_people;

@@ -155,15 +155,16 @@ impl Daemon {
         daemon
     }
 
-    /// The address that the log names for a listener: a line with the fields `listener` and `address`.
+    /// The address that the log names for a listener, in the line that says so.
     #[track_caller]
     fn listener(&mut self, name: &str) -> String {
         let until = Instant::now() + DEADLINE;
+        let said = format!("{name} listener");
         loop {
             let address = self.output.lines.lock().unwrap().iter().find_map(|line| {
                 let line: Value = serde_json::from_str(line).ok()?;
-                let field = |field: &str| line["fields"].get(field).or_else(|| line.get(field)).cloned();
-                (field("listener")? == name).then_some(field("address")?.as_str()?.to_owned())
+                let fields = line.get("fields").unwrap_or(&line);
+                (fields["message"] == said).then_some(fields["address"].as_str()?.to_owned())
             });
             if let Some(address) = address {
                 return format!("http://{address}");
