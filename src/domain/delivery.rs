@@ -52,11 +52,7 @@ impl DeliveryKind {
 
     /// The kind of a stored word.
     pub fn from_stored(text: &str) -> Self {
-        if text == "notice" {
-            Self::Notice
-        } else {
-            Self::Answer
-        }
+        if text == "notice" { Self::Notice } else { Self::Answer }
     }
 }
 

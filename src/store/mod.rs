@@ -143,12 +143,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes a thread, named by its id or an address. Returns its row; none if nobody is known by that name (a
     /// pause makes the thread if the name is an address).
-    async fn change_thread(
-        &self,
-        name: &str,
-        change: ThreadChange,
-        now: Time,
-    ) -> Result<Option<ThreadRow>, StoreError>;
+    async fn change_thread(&self, name: &str, change: ThreadChange, now: Time)
+    -> Result<Option<ThreadRow>, StoreError>;
 
     /// Dead letters, the oldest first.
     async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>, StoreError>;

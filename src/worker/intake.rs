@@ -36,10 +36,6 @@ impl Intake {
         channel: &dyn Channel,
         received: Received,
     ) -> Result<Acknowledgement, StoreError> {
-<<<<<<< HEAD
-        let _ = (channel, received);
-        todo!()
-=======
         let name = channel.name();
         for reason in &received.dropped {
             counter!("chatbridge_messages_total", "channel" => name, "outcome" => *reason).increment(1);
@@ -108,7 +104,6 @@ impl Intake {
             }
             _ => {}
         }
->>>>>>> main
     }
 }
 

@@ -53,13 +53,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Builds the channel.
 pub fn channel(
-<<<<<<< HEAD
-    _settings: Settings,
-    _texts: &Texts,
-    _clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Channel>, reqwest::Error> {
-    todo!()
-=======
     settings: Settings,
     texts: &Texts,
     clock: Arc<dyn Clock>,
@@ -168,5 +161,4 @@ impl Channel for Slack {
     async fn run(&self, cancel: CancellationToken) {
         self.installations.run(&self.client, cancel).await;
     }
->>>>>>> main
 }

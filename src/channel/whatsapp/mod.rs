@@ -51,13 +51,6 @@ const REPLY_WINDOW: Duration = Duration::from_hours(24);
 
 /// Builds the channel.
 pub fn channel(
-<<<<<<< HEAD
-    _settings: Settings,
-    _texts: &Texts,
-    _clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Channel>, reqwest::Error> {
-    todo!()
-=======
     mut settings: Settings,
     texts: &Texts,
     clock: Arc<dyn Clock>,
@@ -157,5 +150,4 @@ impl Channel for WhatsApp {
     async fn run(&self, cancel: CancellationToken) {
         cancel.cancelled().await;
     }
->>>>>>> main
 }
