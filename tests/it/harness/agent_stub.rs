@@ -150,7 +150,7 @@ impl LiveChat {
         let (asked_id, answer_id) = (format!("m{}", self.said - 1), format!("m{}", self.said));
         let said = |id: &str, role: &str, content: &str| {
             json!({"id": id, "role": role, "content": content, "type": "TEXT", "source": [],
-                "createdAt": "2026-11-01T10:00:00.000Z"})
+                "createdAt": format!("{:.3}", jiff::Timestamp::now())})
         };
         let history = self.conversations.entry(id.clone()).or_default();
         history.push(said(&asked_id, "user", question));

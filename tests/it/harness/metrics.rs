@@ -33,7 +33,8 @@ impl Metrics {
 
     /// The same sum of counters.
     pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> usize {
-        let sum = self.sum(name, labels);
+        // The sum of nothing is minus zero.
+        let sum = self.sum(name, labels) + 0.0;
         sum.to_string()
             .parse()
             .unwrap_or_else(|_| panic!("{name} is no count: {sum}"))
