@@ -70,8 +70,10 @@ pub struct Backlog {
 /// What the janitor removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Keys that are too old to be delivered again.
+    /// Keys that were too old to be needed.
     pub keys: u64,
+    /// Where to go on; none at the end.
+    pub next: Option<i64>,
 }
 
 /// What the daemon remembers. Each method is one transaction.
@@ -126,8 +128,9 @@ pub trait Store: Send + Sync + 'static {
     /// looked for at `look_at` at the earliest. Returns how many claims were taken over.
     async fn recover(&self, routes: &Routes, now: Time, look_at: Time) -> Result<u64, StoreError>;
 
-    /// Removes keys recorded before `keys_before`.
-    async fn sweep(&self, keys_before: Time) -> Result<Swept, StoreError>;
+    /// Looks through a few thousand keys, beginning at `from`, and removes those recorded in an hour before
+    /// `keys_before`.
+    async fn sweep(&self, keys_before: Time, from: i64) -> Result<Swept, StoreError>;
 
     /// What waits.
     async fn backlog(&self) -> Result<Backlog, StoreError>;

@@ -12,7 +12,7 @@ use super::plan::{
 };
 use super::rows;
 use crate::domain::message::{Admission, Arrival, Fate};
-use crate::domain::{AliasKey, DedupKey, ThreadId, Time};
+use crate::domain::{AliasKey, DedupKey, DeliveryId, ThreadId, Time};
 use crate::store::StoreError;
 
 /// What is known of the batch's aliases, keys and deliveries.
@@ -23,10 +23,12 @@ const READ: &str = "
 
 /// The deliveries that receipts speak of, by our id or by the platform's name.
 const READ_DELIVERIES: &str = "
-    SELECT d.id, d.thread_id, t.account, d.platform_id, d.state, d.stage
-      FROM json_each(?) AS j CROSS JOIN deliveries AS d ON d.id = j.value CROSS JOIN threads AS t ON t.id = d.thread_id
+    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage
+      FROM json_each(?) AS j
+     CROSS JOIN deliveries AS d ON d.thread_id = j.value ->> 0 AND d.part = j.value ->> 1
+     CROSS JOIN threads AS t ON t.id = d.thread_id
     UNION
-    SELECT d.id, d.thread_id, t.account, d.platform_id, d.state, d.stage
+    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage
       FROM json_each(?) AS j CROSS JOIN deliveries AS d ON d.platform_id = j.value
       CROSS JOIN threads AS t ON t.id = d.thread_id";
 
@@ -46,10 +48,10 @@ const WRITE: &str = "
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
         ON CONFLICT (alias) DO UPDATE SET thread_id = excluded.thread_id, strength = excluded.strength,
            since = excluded.since;
-    INSERT INTO keys (key, at) SELECT value ->> 0, value ->> 1 FROM json_each(?);
-    INSERT INTO messages (id, thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at)
+    INSERT INTO keys (key, hour) SELECT value ->> 0, value ->> 1 FROM json_each(?);
+    INSERT INTO messages (thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           value ->> 8, value ->> 9
+           value ->> 8
       FROM json_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, wait, max_wait, first)
     SELECT 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
@@ -58,10 +60,10 @@ const WRITE: &str = "
            WHERE token IS NULL AND upto IS NULL AND held IS NULL AND excluded.wait > 0";
 
 const WRITE_NOTICES: &str = "
-    INSERT INTO deliveries (id, thread_id, part, kind, body, state, created_at)
-    SELECT value ->> 0, value ->> 1, value ->> 2, 'notice', value ->> 3, 'pending', value ->> 4 FROM json_each(?);
+    INSERT INTO deliveries (thread_id, part, kind, body, state, created_at)
+    SELECT value ->> 0, value ->> 1, 'notice', value ->> 2, 'pending', value ->> 3 FROM json_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, first)
-    SELECT 2, value ->> 1, value ->> 5, value ->> 4, value ->> 4, value ->> 2 FROM json_each(?) WHERE true
+    SELECT 2, value ->> 0, value ->> 4, value ->> 3, value ->> 3, value ->> 1 FROM json_each(?) WHERE true
         ON CONFLICT (kind, thread_id) DO NOTHING";
 
 /// A stage never goes back. What was being sent or unknown is thereby known; a failure makes a dead letter even of
@@ -72,11 +74,12 @@ const WRITE_RECEIPTS: &str = "
            state = CASE WHEN j.stage = 4 THEN 'dead' WHEN d.state IN ('dead', 'withdrawn') THEN d.state
                         ELSE 'sent' END,
            code = coalesce(j.code, d.code), reason = coalesce(j.reason, d.reason), ended_at = j.at
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS stage, value ->> 2 AS billable, value ->> 3 AS platform_id,
-                   value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS at FROM json_each(?)) AS j
-     WHERE d.id = j.id AND d.stage < j.stage;
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS stage, value ->> 3 AS billable,
+                   value ->> 4 AS platform_id, value ->> 5 AS code, value ->> 6 AS reason, value ->> 7 AS at
+              FROM json_each(?)) AS j
+     WHERE d.thread_id = j.thread_id AND d.part = j.part AND d.stage < j.stage;
     UPDATE work SET due_at = j.at
-      FROM (SELECT value ->> 7 AS thread_id, value ->> 6 AS at FROM json_each(?)) AS j
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at FROM json_each(?)) AS j
      WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
        AND EXISTS (SELECT 1 FROM deliveries AS d
                     WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state NOT IN ('pending'))";
@@ -125,14 +128,14 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
         match &admission.arrival {
             Arrival::Message(inbound) => {
                 aliases.extend(inbound.identifiers.iter().map(|identifier| identifier.alias.as_str()));
-                keys.extend(inbound.keys.iter().map(DedupKey::as_str));
+                keys.extend(inbound.keys.iter().map(|key| key.as_i64()));
             }
             Arrival::Identity(change) => {
                 aliases.extend(change.old.iter().chain(&change.new).map(|identifier| identifier.alias.as_str()));
-                keys.extend(change.keys.iter().map(DedupKey::as_str));
+                keys.extend(change.keys.iter().map(|key| key.as_i64()));
             }
             Arrival::Receipt(receipt) => {
-                by_id.extend(receipt.delivery);
+                by_id.extend(receipt.delivery.map(|id| (id.thread, id.number)));
                 by_name.push(receipt.platform_id.as_str());
             }
         }
@@ -148,8 +151,7 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
         let read = sqlx::query(READ_DELIVERIES).bind(rows::json(&by_id)?).bind(rows::json(&by_name)?);
         for row in read.fetch_all(&mut *conn).await? {
             found.deliveries.push(DeliveryNow {
-                id: rows::id(&row, 0)?,
-                thread: rows::id(&row, 1)?,
+                id: DeliveryId::new(rows::id(&row, 0)?, row.try_get(1)?),
                 account: rows::account(&row, 2)?,
                 platform_id: row.try_get(3)?,
                 state: row.try_get(4)?,
@@ -162,7 +164,7 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
 
 fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
     if row.try_get::<i64, _>(0)? == 2 {
-        found.keys.insert(row.try_get(1)?);
+        found.keys.insert(DedupKey::from(row.try_get::<i64, _>(1)?));
         return Ok(());
     }
     let thread = rows::id(row, 2)?;
@@ -234,14 +236,14 @@ fn aliases_json(plan: &Plan) -> Result<String, StoreError> {
 }
 
 fn keys_json(plan: &Plan) -> Result<String, StoreError> {
-    rows::json(&plan.keys.iter().map(|(key, at)| (key, at.millis())).collect::<Vec<_>>())
+    rows::json(&plan.keys.iter().map(|(key, at)| (key.as_i64(), rows::hour(*at))).collect::<Vec<_>>())
 }
 
 fn messages_json(plan: &Plan) -> Result<String, StoreError> {
     let row = |m: &MessageWrite| {
         let ended = (m.state != "pending").then_some(m.at.millis());
         let (sent, at) = (m.sent_at.millis(), m.at.millis());
-        json!([m.id, m.thread, m.seq, m.platform_id, m.text, m.state, m.code, sent, at, ended])
+        json!([m.id.thread, m.id.number, m.platform_id, m.text, m.state, m.code, sent, at, ended])
     };
     rows::json(&plan.messages.iter().map(row).collect::<Vec<_>>())
 }
@@ -257,7 +259,7 @@ fn turns_json(plan: &Plan) -> Result<String, StoreError> {
 
 fn notices_json(plan: &Plan) -> Result<String, StoreError> {
     let row = |notice: &NoticeWrite| {
-        json!([notice.id, notice.thread, notice.part, notice.body, notice.at.millis(), &*notice.lane])
+        json!([notice.id.thread, notice.id.number, notice.body, notice.at.millis(), &*notice.lane])
     };
     rows::json(&plan.notices.iter().map(row).collect::<Vec<_>>())
 }
@@ -271,7 +273,8 @@ fn receipts_json(plan: &Plan) -> Result<String, StoreError> {
         };
         let (stage, _) = receipt.fate.stage();
         let billable = receipt.billable.map(i64::from);
-        json!([write.delivery, stage, billable, receipt.platform_id, code, reason, receipt.at.millis(), write.thread])
+        let (id, name, at) = (write.delivery, &receipt.platform_id, receipt.at.millis());
+        json!([id.thread, id.number, stage, billable, name, code, reason, at])
     };
     rows::json(&plan.receipts.iter().map(row).collect::<Vec<_>>())
 }

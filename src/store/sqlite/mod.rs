@@ -26,7 +26,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use connect::Mode;
-use ops::{Change, Op, Outcome, Wanted};
+use ops::{Change, Letter, Op, Outcome, Wanted};
 use writer::Job;
 
 use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
@@ -180,8 +180,8 @@ impl Store for SqliteStore {
         outcome!(self.change(Change::Recover { routes: routes.clone(), now, look_at }).await?, Count)
     }
 
-    async fn sweep(&self, keys_before: Time) -> Result<Swept, StoreError> {
-        outcome!(self.change(Change::Sweep { keys_before }).await?, Swept)
+    async fn sweep(&self, keys_before: Time, from: i64) -> Result<Swept, StoreError> {
+        outcome!(self.change(Change::Sweep { keys_before, from }).await?, Swept)
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
@@ -214,11 +214,13 @@ impl Store for SqliteStore {
     }
 
     async fn replay(&self, id: &str, routes: &Routes, now: Time) -> Result<bool, StoreError> {
-        outcome!(self.change(Change::Replay { id: id.to_owned(), routes: routes.clone(), now }).await?, Flag)
+        let Some(letter) = Letter::named(id) else { return Ok(false) };
+        outcome!(self.change(Change::Replay { letter, routes: routes.clone(), now }).await?, Flag)
     }
 
     async fn purge(&self, id: &str, now: Time) -> Result<bool, StoreError> {
-        outcome!(self.change(Change::Purge { id: id.to_owned(), now }).await?, Flag)
+        let Some(letter) = Letter::named(id) else { return Ok(false) };
+        outcome!(self.change(Change::Purge { letter, now }).await?, Flag)
     }
 
     async fn close(&self) {

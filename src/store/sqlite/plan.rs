@@ -30,7 +30,6 @@ pub(super) struct ThreadNow {
 #[derive(Debug, Clone)]
 pub(super) struct DeliveryNow {
     pub(super) id: DeliveryId,
-    pub(super) thread: ThreadId,
     pub(super) account: AccountKey,
     pub(super) platform_id: Option<String>,
     pub(super) state: String,
@@ -42,7 +41,7 @@ pub(super) struct DeliveryNow {
 pub(super) struct Found {
     pub(super) aliases: HashMap<AliasKey, ThreadId>,
     pub(super) threads: HashMap<ThreadId, ThreadNow>,
-    pub(super) keys: HashSet<String>,
+    pub(super) keys: HashSet<DedupKey>,
     pub(super) deliveries: Vec<DeliveryNow>,
 }
 
@@ -62,8 +61,6 @@ pub(super) struct ThreadWrite {
 #[derive(Debug)]
 pub(super) struct MessageWrite {
     pub(super) id: MessageId,
-    pub(super) thread: ThreadId,
-    pub(super) seq: i64,
     pub(super) platform_id: String,
     pub(super) text: String,
     pub(super) state: &'static str,
@@ -76,8 +73,6 @@ pub(super) struct MessageWrite {
 #[derive(Debug)]
 pub(super) struct NoticeWrite {
     pub(super) id: DeliveryId,
-    pub(super) thread: ThreadId,
-    pub(super) part: i64,
     pub(super) body: String,
     pub(super) lane: Lane,
     pub(super) at: Time,
@@ -97,7 +92,6 @@ pub(super) struct TurnWrite {
 #[derive(Debug)]
 pub(super) struct ReceiptWrite {
     pub(super) delivery: DeliveryId,
-    pub(super) thread: ThreadId,
     pub(super) receipt: Receipt,
 }
 
@@ -105,7 +99,7 @@ pub(super) struct ReceiptWrite {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) found: Found,
-    pub(super) keys: Vec<(String, Time)>,
+    pub(super) keys: Vec<(DedupKey, Time)>,
     pub(super) aliases: HashMap<AliasKey, (ThreadId, i64, Time)>,
     pub(super) threads: HashMap<ThreadId, ThreadWrite>,
     pub(super) messages: Vec<MessageWrite>,
@@ -136,7 +130,7 @@ impl Plan {
         if resolution == Resolution::NotForUs {
             return Accepted::Ignored("unknown_thread");
         }
-        if !self.take_keys(inbound.keys.iter().map(DedupKey::as_str), admission.at) {
+        if !self.take_keys(&inbound.keys, admission.at) {
             return Accepted::Duplicate;
         }
         let (thread, point, bind) = match resolution {
@@ -161,9 +155,7 @@ impl Plan {
             (Treatment::Ask, ThreadState::Open) => ("pending", None, Accepted::Queued),
         };
         self.messages.push(MessageWrite {
-            id: MessageId::new(),
-            thread,
-            seq,
+            id: MessageId::new(thread, seq),
             platform_id: inbound.platform_id.clone(),
             text: inbound.text.clone(),
             state,
@@ -199,9 +191,8 @@ impl Plan {
         }
         now.noticed_at = Some(at);
         now.last_part += 1;
-        let part = now.last_part;
-        let lane = send_lane(account);
-        self.notices.push(NoticeWrite { id: DeliveryId::new(), thread, part, body: text.to_owned(), lane, at });
+        let id = DeliveryId::new(thread, now.last_part);
+        self.notices.push(NoticeWrite { id, body: text.to_owned(), lane: send_lane(account), at });
     }
 
     fn receipt(&mut self, receipt: &Receipt) -> Accepted {
@@ -222,13 +213,12 @@ impl Plan {
         if found {
             "sent".clone_into(&mut delivery.state);
         }
-        let (id, thread) = (delivery.id, delivery.thread);
-        self.receipts.push(ReceiptWrite { delivery: id, thread, receipt: receipt.clone() });
+        self.receipts.push(ReceiptWrite { delivery: delivery.id, receipt: receipt.clone() });
         if found { Accepted::Found } else { Accepted::Applied }
     }
 
     fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
-        if !self.take_keys(change.keys.iter().map(DedupKey::as_str), at) {
+        if !self.take_keys(&change.keys, at) {
             return Accepted::Duplicate;
         }
         let all: Vec<Identifier> = change.old.iter().chain(&change.new).cloned().collect();
@@ -287,11 +277,11 @@ impl Plan {
     }
 
     /// Takes all keys; true if none was taken before.
-    fn take_keys<'a>(&mut self, keys: impl Iterator<Item = &'a str>, at: Time) -> bool {
+    fn take_keys(&mut self, keys: &[DedupKey], at: Time) -> bool {
         let mut fresh = true;
         for key in keys {
-            if self.found.keys.insert(key.to_owned()) {
-                self.keys.push((key.to_owned(), at));
+            if self.found.keys.insert(*key) {
+                self.keys.push((*key, at));
             } else {
                 fresh = false;
             }

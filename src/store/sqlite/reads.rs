@@ -34,24 +34,27 @@ const THREADS: &str = "
 const FIND: &str = "
     SELECT id FROM threads WHERE id = ? UNION ALL SELECT thread_id FROM aliases WHERE alias = ? LIMIT 1";
 
-const ALIASES: &str = "SELECT alias FROM aliases WHERE thread_id = ? ORDER BY alias";
+/// A root is not listed: it equals the address.
+const ALIASES: &str = "SELECT alias FROM aliases WHERE thread_id = ? AND strength < 4 ORDER BY alias";
 
 /// The latest thousand lines, oldest first.
 const HISTORY: &str = "
     SELECT * FROM (
-        SELECT accepted_at AS at, 'message' AS kind, id, state, text, coalesce(reason, code) FROM messages
-         WHERE thread_id = ?
+        SELECT accepted_at AS at, 'message' AS kind, thread_id || '.m' || seq AS id, state, text, coalesce(reason, code)
+          FROM messages WHERE thread_id = ?
         UNION ALL
-        SELECT created_at, kind, id, state, body, coalesce(reason, code) FROM deliveries WHERE thread_id = ?
-        ORDER BY at DESC, id DESC LIMIT 1000)
-     ORDER BY at, id";
+        SELECT created_at, kind, thread_id || '.d' || part, state, body, coalesce(reason, code)
+          FROM deliveries WHERE thread_id = ?
+        ORDER BY at DESC, kind LIMIT 1000)
+     ORDER BY at, kind DESC, length(id), id";
 
 const DEAD: &str = "
     SELECT * FROM (
-        SELECT m.id AS id, 'message' AS kind, t.id, t.address, m.ended_at AS at, m.attempts, m.code, m.reason
+        SELECT m.thread_id || '.m' || m.seq AS id, 'message' AS kind, t.id, t.address, m.ended_at AS at, m.attempts,
+               m.code, m.reason
           FROM messages AS m JOIN threads AS t ON t.id = m.thread_id WHERE m.state = 'dead'
         UNION ALL
-        SELECT d.id, 'delivery', t.id, t.address, d.ended_at, d.attempts, d.code, d.reason
+        SELECT d.thread_id || '.d' || d.part, 'delivery', t.id, t.address, d.ended_at, d.attempts, d.code, d.reason
           FROM deliveries AS d JOIN threads AS t ON t.id = d.thread_id WHERE d.state = 'dead')
      WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR id = ?2)
      ORDER BY at, id LIMIT ?3";
@@ -78,7 +81,7 @@ pub(super) async fn thread(readers: &SqlitePool, name: &str) -> Result<Option<Th
     let mut conn = readers.acquire().await?;
     let Some(id) = find(&mut conn, name).await? else { return Ok(None) };
     let Some(thread) = row(&mut conn, &id).await? else { return Ok(None) };
-    let aliases = sqlx::query_scalar(ALIASES).bind(&id).fetch_all(&mut *conn).await?;
+    let aliases: Vec<String> = sqlx::query_scalar(ALIASES).bind(&id).fetch_all(&mut *conn).await?;
     let lines = sqlx::query(HISTORY).bind(&id).bind(&id).fetch_all(&mut *conn).await?;
     let history = lines.iter().map(history_item).collect::<Result<_, _>>()?;
     Ok(Some(ThreadDetail { thread, aliases, history }))

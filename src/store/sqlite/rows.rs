@@ -22,6 +22,11 @@ pub(super) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
+/// The hour since the epoch, in which keys are dated.
+pub(super) fn hour(at: Time) -> i64 {
+    at.secs().div_euclid(3600)
+}
+
 /// A value that the database should not hold.
 fn corrupt(index: usize, what: &str) -> StoreError {
     sqlx::Error::ColumnDecode { index: index.to_string(), source: format!("not {what}").into() }.into()

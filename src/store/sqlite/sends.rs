@@ -14,7 +14,7 @@ use crate::store::StoreError;
 
 /// Who holds each thread's sending now, and the part behind the one that was sent.
 const READ: &str = "
-    SELECT w.thread_id, w.token, d.id, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
+    SELECT w.thread_id, w.token, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
            d.asked_at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM json_each(?)) AS j
      CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.thread_id
@@ -30,12 +30,13 @@ const WRITE: &str = "
            code = coalesce(deliveries.code, j.code), reason = coalesce(deliveries.reason, j.reason),
            attempts = deliveries.attempts - j.uncounted,
            ended_at = CASE WHEN j.state IN ('sent', 'dead') THEN j.at ELSE deliveries.ended_at END
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS platform_id, value ->> 3 AS code,
-                   value ->> 4 AS reason, value ->> 5 AS uncounted, value ->> 6 AS at FROM json_each(?)) AS j
-     WHERE deliveries.id = j.id;
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS state, value ->> 3 AS platform_id,
+                   value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS uncounted, value ->> 7 AS at
+              FROM json_each(?)) AS j
+     WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
     UPDATE deliveries SET state = 'sending', attempts = attempts + 1, attempted_at = j.at
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS at FROM json_each(?)) AS j
-     WHERE deliveries.id = j.id;
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS at FROM json_each(?)) AS j
+     WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
     UPDATE work SET token = j.token, due_at = j.due_at, first = j.first, held = j.held
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token, value ->> 2 AS due_at, value ->> 3 AS first,
                    value ->> 4 AS held FROM json_each(?)) AS j
@@ -50,7 +51,6 @@ struct Held {
 
 /// The part that comes next.
 struct NextPart {
-    delivery: DeliveryId,
     part: i64,
     kind: DeliveryKind,
     body: String,
@@ -76,7 +76,7 @@ pub(super) async fn settle_all(
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
-    let settled = |op: &Op| if let Op::Settle(claim, _) = op { Some((claim.key.thread, claim.part)) } else { None };
+    let settled = |op: &Op| if let Op::Settle(claim, _) = op { Some((claim.key.thread, claim.delivery.number)) } else { None };
     let parts: Vec<(ThreadId, i64)> = ops.iter().filter_map(settled).collect();
     if parts.is_empty() {
         return Ok(());
@@ -107,18 +107,17 @@ async fn read(
 ) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(parts.len());
     for row in sqlx::query(READ).bind(rows::json(parts)?).fetch_all(conn).await? {
-        let next = match row.try_get::<Option<&str>, _>(2)? {
+        let next = match row.try_get(2)? {
             None => None,
-            Some(_) => Some(NextPart {
-                delivery: rows::id(&row, 2)?,
-                part: row.try_get(3)?,
-                kind: DeliveryKind::from_stored(row.try_get(4)?),
-                body: row.try_get(5)?,
-                fresh: row.try_get::<&str, _>(6)? == "pending",
-                attempts: row.try_get(7)?,
-                created_at: rows::time(&row, 8)?,
-                attempted_at: rows::optional_time(&row, 9)?,
-                asked_at: rows::optional_time(&row, 10)?,
+            Some(part) => Some(NextPart {
+                part,
+                kind: DeliveryKind::from_stored(row.try_get(3)?),
+                body: row.try_get(4)?,
+                fresh: row.try_get::<&str, _>(5)? == "pending",
+                attempts: row.try_get(6)?,
+                created_at: rows::time(&row, 7)?,
+                attempted_at: rows::optional_time(&row, 8)?,
+                asked_at: rows::optional_time(&row, 9)?,
             }),
         };
         held.insert(rows::id(&row, 0)?, Held { token: row.try_get(1)?, next });
@@ -128,25 +127,25 @@ async fn read(
 
 impl Ends {
     fn settle(&mut self, claim: &SendClaim, settlement: &Settlement, held: Held) -> Option<SendClaim> {
-        let (id, at) = (claim.delivery, settlement.at.millis());
+        let (thread, part, at) = (claim.key.thread, claim.delivery.number, settlement.at.millis());
         match &settlement.outcome {
             SendOutcome::Sent { platform_id } => {
-                self.deliveries.push(json!([id, "sent", platform_id, null, null, 0, at]));
+                self.deliveries.push(json!([thread, part, "sent", platform_id, null, null, 0, at]));
                 self.go_on(claim, settlement, held.next)
             }
             SendOutcome::Dead { code, reason } => {
-                self.deliveries.push(json!([id, "dead", null, code, reason, 0, at]));
+                self.deliveries.push(json!([thread, part, "dead", null, code, reason, 0, at]));
                 self.go_on(claim, settlement, held.next)
             }
             SendOutcome::Again { at: due, counts, held, .. } => {
                 let uncounted = i64::from(!counts && !claim.unknown);
-                self.deliveries.push(json!([id, "pending", null, null, null, uncounted, at]));
-                self.work.push(json!([claim.key.thread, null, due.millis(), claim.part, held]));
+                self.deliveries.push(json!([thread, part, "pending", null, null, null, uncounted, at]));
+                self.work.push(json!([thread, null, due.millis(), part, held]));
                 None
             }
             SendOutcome::Unknown { look_at, .. } => {
-                self.deliveries.push(json!([id, "unknown", null, null, null, 0, at]));
-                self.work.push(json!([claim.key.thread, null, look_at.millis(), claim.part, null]));
+                self.deliveries.push(json!([thread, part, "unknown", null, null, null, 0, at]));
+                self.work.push(json!([thread, null, look_at.millis(), part, null]));
                 None
             }
         }
@@ -169,13 +168,12 @@ impl Ends {
             return None;
         }
         let token = ClaimToken::new();
-        self.begun.push(json!([next.delivery, at]));
+        self.begun.push(json!([thread, next.part, at]));
         self.work.push(json!([thread, token.as_i64(), settlement.lease_until.millis(), next.part, null]));
         Some(SendClaim {
             key: ClaimKey { thread, token, lane: claim.key.lane.clone() },
             thread: claim.thread.clone(),
-            part: next.part,
-            delivery: next.delivery,
+            delivery: DeliveryId::new(thread, next.part),
             kind: next.kind,
             body: next.body,
             attempt: u32::try_from(next.attempts + 1).unwrap_or(1),

@@ -24,20 +24,21 @@ const READ: &str = "
 
 /// The messages end; the thread remembers its conversation; the parts wait or are being sent already.
 const WRITE: &str = "
-    UPDATE messages SET state = j.state, turn_id = j.turn, attempts = j.attempts, code = j.code, reason = j.reason,
+    UPDATE messages SET state = j.state, turn = j.first, attempts = j.attempts, code = j.code, reason = j.reason,
            ended_at = j.at
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS turn, value ->> 3 AS attempts,
-                   value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS at FROM json_each(?)) AS j
-     WHERE messages.id = j.id AND messages.state = 'pending';
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS first, value ->> 2 AS last, value ->> 3 AS state,
+                   value ->> 4 AS attempts, value ->> 5 AS code, value ->> 6 AS reason, value ->> 7 AS at
+              FROM json_each(?)) AS j
+     WHERE messages.thread_id = j.thread_id AND messages.seq BETWEEN j.first AND j.last
+       AND messages.state = 'pending';
     UPDATE threads SET conversation_id = coalesce(j.conversation_id, threads.conversation_id),
            last_part = j.last_part, noticed_at = j.noticed_at, updated_at = j.at
       FROM (SELECT value ->> 0 AS id, value ->> 1 AS conversation_id, value ->> 2 AS last_part,
                    value ->> 3 AS noticed_at, value ->> 4 AS at FROM json_each(?)) AS j
      WHERE threads.id = j.id;
-    INSERT INTO deliveries (id, thread_id, part, turn_id, kind, body, state, attempts, created_at, attempted_at,
-                            asked_at)
+    INSERT INTO deliveries (thread_id, part, turn, kind, body, state, attempts, created_at, attempted_at, asked_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           value ->> 8, value ->> 9, value ->> 10
+           value ->> 8, value ->> 9
       FROM json_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, first, token)
     SELECT 2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) WHERE true
@@ -46,7 +47,7 @@ const WRITE: &str = "
 
 /// Messages that came during the turn form the next one, after the burst's usual wait.
 const NEXT_TURN: &str = "
-    UPDATE work SET token = NULL, attempts = 0, ambiguous = 0, held = NULL, upto = NULL, turn_id = NULL,
+    UPDATE work SET token = NULL, attempts = 0, ambiguous = 0, held = NULL, upto = NULL,
            first = m.first, since = m.since, due_at = min(m.since + work.max_wait, m.latest + work.wait)
       FROM (SELECT m.thread_id, min(m.seq) AS first, min(m.accepted_at) AS since, max(m.accepted_at) AS latest
               FROM json_each(?) AS j
@@ -164,9 +165,7 @@ impl Ends {
     fn answer(&mut self, claim: &TurnClaim, done: &CompletedTurn, held: &Held) -> Option<SendClaim> {
         // A person took over while the agent thought: its answer comes too late.
         let (state, parts) = if held.paused { ("handed", &[][..]) } else { ("answered", &done.parts[..]) };
-        for message in &claim.messages {
-            self.messages.push(json!([message.id, state, claim.turn, claim.attempt, null, null, done.at.millis()]));
-        }
+        self.end_messages(claim, state, None, None, done.at);
         let now = claim.key.thread;
         let last_part = held.last_part + i64::try_from(parts.len()).unwrap_or(0);
         let noticed = held.noticed_at.map(Time::millis);
@@ -188,16 +187,15 @@ impl Ends {
         let asked_at = claim.messages.first().map(|message| message.accepted_at);
         let mut first = None;
         for (part, body) in (held.last_part + 1..).zip(parts) {
-            let (id, now) = (DeliveryId::new(), claimed && first.is_none());
+            let now = claimed && first.is_none();
             let (state, attempts) = if now { ("sending", 1) } else { ("pending", 0) };
             let attempted = now.then_some(at);
             let asked = asked_at.filter(|_| first.is_none()).map(Time::millis);
-            self.deliveries.push(json!([
-                id, claim.key.thread, part, claim.turn, "answer", body, state, attempts, at, attempted, asked
-            ]));
-            first = first.or(Some((id, part, body)));
+            let (thread, turn) = (claim.key.thread, claim.turn.number);
+            self.deliveries.push(json!([thread, part, turn, "answer", body, state, attempts, at, attempted, asked]));
+            first = first.or(Some((part, body)));
         }
-        let (id, part, body) = first?;
+        let (part, body) = first?;
         let lane = send_lane(&claim.thread.account);
         let token = claimed.then(ClaimToken::new);
         let due = if claimed { done.lease_until.millis() } else { at };
@@ -208,8 +206,7 @@ impl Ends {
         Some(SendClaim {
             key: ClaimKey { thread: claim.key.thread, token: token?, lane },
             thread,
-            part,
-            delivery: id,
+            delivery: DeliveryId::new(claim.key.thread, part),
             kind: DeliveryKind::Answer,
             body: body.clone(),
             attempt: 1,
@@ -226,10 +223,7 @@ impl Ends {
             End::Dead => "dead",
             End::Ignored => "ignored",
         };
-        for message in &claim.messages {
-            let (code, reason) = (&burial.code, &burial.reason);
-            self.messages.push(json!([message.id, state, claim.turn, claim.attempt, code, reason, at]));
-        }
+        self.end_messages(claim, state, Some(&burial.code), Some(&burial.reason), burial.at);
         let lately = |apology: &&crate::domain::turn::Apology| {
             apology.rationed
                 && held.noticed_at.is_some_and(|last| burial.at.since(last) < super::plan::NOTICE_EVERY)
@@ -239,14 +233,26 @@ impl Ends {
         if let Some(apology) = apology {
             last_part += 1;
             noticed = if apology.rationed { Some(at) } else { noticed };
-            let (id, thread) = (DeliveryId::new(), claim.key.thread);
-            let text = &apology.text;
-            self.deliveries.push(json!([id, thread, last_part, claim.turn, "notice", text, "pending", 0, at, null, null]));
+            let (thread, turn, text) = (claim.key.thread, claim.turn.number, &apology.text);
+            self.deliveries.push(json!([thread, last_part, turn, "notice", text, "pending", 0, at, null, null]));
             let lane = send_lane(&claim.thread.account);
             self.sends.push(json!([thread, &*lane, at, at, last_part, null]));
         }
         self.threads.push(json!([claim.key.thread, null, last_part, noticed, at]));
         self.finish(claim, held);
+    }
+
+    fn end_messages(
+        &mut self,
+        claim: &TurnClaim,
+        state: &str,
+        code: Option<&str>,
+        reason: Option<&str>,
+        at: Time,
+    ) {
+        let (thread, first) = (claim.turn.thread, claim.turn.number);
+        let last = claim.messages.last().map_or(first, |message| message.id.number);
+        self.messages.push(json!([thread, first, last, state, claim.attempt, code, reason, at.millis()]));
     }
 
     fn finish(&mut self, claim: &TurnClaim, held: &Held) {

@@ -128,10 +128,21 @@ async fn threads_are_listed_by_channel_and_state() {
 #[tokio::test]
 async fn old_keys_are_swept_and_young_ones_stay() {
     let bench = Bench::new().await;
-    bench.accept(vec![message("old", "t1", "one", at(0)), message("young", "t1", "two", at(1000))]).await;
-    assert_eq!(bench.store.sweep(at(1000)).await.unwrap().keys, 1);
-    assert_eq!(bench.store.sweep(at(1000)).await.unwrap().keys, 0);
-    let again = vec![message("old", "t1", "one", at(2000)), message("young", "t1", "two", at(2000))];
+    let hour = 3_600_000;
+    let batch = |prefix: &str, when: i64| {
+        (0..3000).map(|n| message(&format!("{prefix}{n}"), "t1", "x", at(when))).collect::<Vec<_>>()
+    };
+    bench.accept(batch("old", 0)).await;
+    bench.accept(batch("young", 2 * hour)).await;
+    let (mut from, mut removed, mut steps) = (i64::MIN, 0, 0);
+    loop {
+        let swept = bench.store.sweep(at(hour), from).await.unwrap();
+        (removed, steps) = (removed + swept.keys, steps + 1);
+        let Some(next) = swept.next else { break };
+        from = next;
+    }
+    assert_eq!((removed, steps), (3000, 3));
+    let again = vec![message("old7", "t1", "one", at(hour)), message("young7", "t1", "two", at(hour))];
     assert_eq!(bench.accept(again).await, [Accepted::Queued, Accepted::Duplicate]);
 }
 

@@ -126,11 +126,12 @@ pub(super) fn claim(account: &str, route: Value) -> SendClaim {
             country: None,
             last_inbound_at: NOW,
         },
-        delivery: DeliveryId::new(),
+        delivery: DeliveryId::new(ThreadId::new(), 1),
         kind: DeliveryKind::Answer,
         body: "fish &amp; chips".to_owned(),
         attempt: 1,
         unknown: false,
+        asked_at: None,
         created_at: NOW,
         last_attempt_at: None,
     }

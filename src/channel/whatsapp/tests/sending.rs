@@ -77,11 +77,12 @@ fn claim(route: Route) -> SendClaim {
             country: None,
             last_inbound_at: NOW,
         },
-        delivery: DeliveryId::new(),
+        delivery: DeliveryId::new(ThreadId::new(), 1),
         kind: DeliveryKind::Answer,
         body: "An answer.".to_owned(),
         attempt: 2,
         unknown: false,
+        asked_at: None,
         created_at: NOW,
         last_attempt_at: None,
     }
