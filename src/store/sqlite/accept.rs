@@ -18,18 +18,18 @@ use crate::store::StoreError;
 /// What is known of the batch's aliases, keys and deliveries.
 const READ: &str = "
     SELECT 1, a.alias, t.id, t.bound, t.last_seq, t.last_part, t.state, t.noticed_at
-      FROM json_each(?) AS j CROSS JOIN aliases AS a ON a.alias = j.value CROSS JOIN threads AS t ON t.id = a.thread_id;
-    SELECT 2, k.key FROM json_each(?) AS j CROSS JOIN keys AS k ON k.key = j.value";
+      FROM jsonb_each(?) AS j CROSS JOIN aliases AS a ON a.alias = j.value CROSS JOIN threads AS t ON t.id = a.thread_id;
+    SELECT 2, k.key FROM jsonb_each(?) AS j CROSS JOIN keys AS k ON k.key = j.value";
 
 /// The deliveries that receipts speak of, by our id or by the platform's name.
 const READ_DELIVERIES: &str = "
     SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage
-      FROM json_each(?) AS j
+      FROM jsonb_each(?) AS j
      CROSS JOIN deliveries AS d ON d.thread_id = j.value ->> 0 AND d.part = j.value ->> 1
      CROSS JOIN threads AS t ON t.id = d.thread_id
     UNION
     SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage
-      FROM json_each(?) AS j CROSS JOIN deliveries AS d ON d.platform_id = j.value
+      FROM jsonb_each(?) AS j CROSS JOIN deliveries AS d ON d.platform_id = j.value
       CROSS JOIN threads AS t ON t.id = d.thread_id";
 
 /// Threads first, for the others refer to them. A turn that is claimed, has begun or is held keeps its time; else a
@@ -39,31 +39,31 @@ const WRITE: &str = "
                          noticed_at, created_at, updated_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 11
-      FROM json_each(?) WHERE true
+      FROM jsonb_each(?) WHERE true
         ON CONFLICT (id) DO UPDATE SET address = excluded.address, route = excluded.route,
            country = coalesce(excluded.country, country), bound = excluded.bound, last_seq = excluded.last_seq,
            last_part = excluded.last_part, last_inbound_at = max(last_inbound_at, excluded.last_inbound_at),
            noticed_at = excluded.noticed_at, updated_at = excluded.updated_at;
     INSERT INTO aliases (alias, thread_id, strength, since)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?) WHERE true
         ON CONFLICT (alias) DO UPDATE SET thread_id = excluded.thread_id, strength = excluded.strength,
            since = excluded.since;
-    INSERT INTO keys (key, hour) SELECT value ->> 0, value ->> 1 FROM json_each(?);
+    INSERT INTO keys (key, hour) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?);
     INSERT INTO messages (thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8
-      FROM json_each(?);
+      FROM jsonb_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, wait, max_wait, first)
     SELECT 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
-      FROM json_each(?) WHERE true
+      FROM jsonb_each(?) WHERE true
         ON CONFLICT (kind, thread_id) DO UPDATE SET due_at = min(since + max_wait, excluded.due_at)
            WHERE token IS NULL AND upto IS NULL AND held IS NULL AND excluded.wait > 0";
 
 const WRITE_NOTICES: &str = "
     INSERT INTO deliveries (thread_id, part, kind, body, state, created_at)
-    SELECT value ->> 0, value ->> 1, 'notice', value ->> 2, 'pending', value ->> 3 FROM json_each(?);
+    SELECT value ->> 0, value ->> 1, 'notice', value ->> 2, 'pending', value ->> 3 FROM jsonb_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, first)
-    SELECT 2, value ->> 0, value ->> 4, value ->> 3, value ->> 3, value ->> 1 FROM json_each(?) WHERE true
+    SELECT 2, value ->> 0, value ->> 4, value ->> 3, value ->> 3, value ->> 1 FROM jsonb_each(?) WHERE true
         ON CONFLICT (kind, thread_id) DO NOTHING";
 
 /// A stage never goes back. What was being sent or unknown is thereby known; a failure makes a dead letter even of
@@ -76,10 +76,10 @@ const WRITE_RECEIPTS: &str = "
            code = coalesce(j.code, d.code), reason = coalesce(j.reason, d.reason), ended_at = j.at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS stage, value ->> 3 AS billable,
                    value ->> 4 AS platform_id, value ->> 5 AS code, value ->> 6 AS reason, value ->> 7 AS at
-              FROM json_each(?)) AS j
+              FROM jsonb_each(?)) AS j
      WHERE d.thread_id = j.thread_id AND d.part = j.part AND d.stage < j.stage;
     UPDATE work SET due_at = j.at
-      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at FROM json_each(?)) AS j
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at FROM jsonb_each(?)) AS j
      WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
        AND EXISTS (SELECT 1 FROM deliveries AS d
                     WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state NOT IN ('pending'))";

@@ -30,7 +30,7 @@ const TURN_LANES: &str = "
      WHERE w.kind = 1";
 
 const MOVE_LANES: &str = "
-    UPDATE work SET lane = j.lane FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS lane FROM json_each(?)) AS j
+    UPDATE work SET lane = j.lane FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS lane FROM jsonb_each(?)) AS j
      WHERE work.kind = 1 AND work.thread_id = j.thread_id";
 
 /// Old keys go in small steps, so that no webhook waits long for one. They stand in the order of their digests; a step

@@ -23,7 +23,7 @@ const CLAIM_TURNS: &str = "
 const TURN_MESSAGES: &str = concat!(
     "SELECT m.seq, m.platform_id, m.text, m.sent_at, m.accepted_at, ",
     thread_columns!(),
-    " FROM json_each(?) AS j
+    " FROM jsonb_each(?) AS j
       CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
       CROSS JOIN threads AS t ON t.id = w.thread_id
       CROSS JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq BETWEEN w.first AND w.upto
@@ -31,7 +31,7 @@ const TURN_MESSAGES: &str = concat!(
 );
 
 /// Work without anything left to do: its messages were erased or handed to a person.
-const DROP_EMPTY: &str = "DELETE FROM work WHERE kind = ? AND thread_id IN (SELECT value FROM json_each(?))";
+const DROP_EMPTY: &str = "DELETE FROM work WHERE kind = ? AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 const NEXT_DUE: &str = "SELECT min(due_at) FROM work WHERE kind = ? AND lane = ?";
 
@@ -45,7 +45,7 @@ const CLAIM_SENDS: &str = "
 const SEND_PARTS: &str = concat!(
     "SELECT d.part, d.kind, d.body, d.attempts, d.state, d.created_at, d.attempted_at, d.asked_at, ",
     thread_columns!(),
-    " FROM json_each(?) AS j
+    " FROM jsonb_each(?) AS j
       CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.value
       CROSS JOIN threads AS t ON t.id = w.thread_id
       CROSS JOIN deliveries AS d ON d.thread_id = w.thread_id
@@ -59,7 +59,7 @@ const RECORD_ATTEMPTS: &str = "
            attempts = attempts + (state = 'pending'),
            attempted_at = CASE WHEN state = 'pending' THEN ? ELSE attempted_at END,
            state = CASE WHEN state = 'pending' THEN 'sending' ELSE 'unknown' END
-      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM json_each(?)) AS j
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part";
 
 /// Claims turns.

@@ -16,7 +16,7 @@ use crate::store::StoreError;
 const READ: &str = "
     SELECT w.thread_id, w.token, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
            d.asked_at
-      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM json_each(?)) AS j
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
      CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.thread_id
       LEFT JOIN deliveries AS d ON d.thread_id = j.thread_id AND d.part =
            (SELECT x.part FROM deliveries AS x WHERE x.thread_id = j.thread_id AND x.part > j.part
@@ -32,16 +32,16 @@ const WRITE: &str = "
            ended_at = CASE WHEN j.state IN ('sent', 'dead') THEN j.at ELSE deliveries.ended_at END
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS state, value ->> 3 AS platform_id,
                    value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS uncounted, value ->> 7 AS at
-              FROM json_each(?)) AS j
+              FROM jsonb_each(?)) AS j
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
     UPDATE deliveries SET state = 'sending', attempts = attempts + 1, attempted_at = j.at
-      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS at FROM json_each(?)) AS j
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS at FROM jsonb_each(?)) AS j
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
     UPDATE work SET token = j.token, due_at = j.due_at, first = j.first, held = j.held
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token, value ->> 2 AS due_at, value ->> 3 AS first,
-                   value ->> 4 AS held FROM json_each(?)) AS j
+                   value ->> 4 AS held FROM jsonb_each(?)) AS j
      WHERE work.kind = 2 AND work.thread_id = j.thread_id;
-    DELETE FROM work WHERE kind = 2 AND thread_id IN (SELECT value FROM json_each(?))";
+    DELETE FROM work WHERE kind = 2 AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 /// A thread's sending as the store has it now.
 struct Held {

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 const READ: &str = "
     SELECT w.thread_id, w.token, w.upto < t.last_seq, t.last_part, t.state = 'paused', s.thread_id IS NOT NULL,
            t.noticed_at
-      FROM json_each(?) AS j
+      FROM jsonb_each(?) AS j
      CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
      CROSS JOIN threads AS t ON t.id = w.thread_id
       LEFT JOIN work AS s ON s.kind = 2 AND s.thread_id = w.thread_id";
@@ -28,34 +28,34 @@ const WRITE: &str = "
            ended_at = j.at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS first, value ->> 2 AS last, value ->> 3 AS state,
                    value ->> 4 AS attempts, value ->> 5 AS code, value ->> 6 AS reason, value ->> 7 AS at
-              FROM json_each(?)) AS j
+              FROM jsonb_each(?)) AS j
      WHERE messages.thread_id = j.thread_id AND messages.seq BETWEEN j.first AND j.last
        AND messages.state = 'pending';
     UPDATE threads SET conversation_id = coalesce(j.conversation_id, threads.conversation_id),
            last_part = j.last_part, noticed_at = j.noticed_at, updated_at = j.at
       FROM (SELECT value ->> 0 AS id, value ->> 1 AS conversation_id, value ->> 2 AS last_part,
-                   value ->> 3 AS noticed_at, value ->> 4 AS at FROM json_each(?)) AS j
+                   value ->> 3 AS noticed_at, value ->> 4 AS at FROM jsonb_each(?)) AS j
      WHERE threads.id = j.id;
     INSERT INTO deliveries (thread_id, part, turn, kind, body, state, attempts, created_at, attempted_at, asked_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9
-      FROM json_each(?);
+      FROM jsonb_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, first, token)
-    SELECT 2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) WHERE true
+    SELECT 2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?) WHERE true
         ON CONFLICT (kind, thread_id) DO NOTHING;
-    DELETE FROM work WHERE kind = 1 AND thread_id IN (SELECT value FROM json_each(?))";
+    DELETE FROM work WHERE kind = 1 AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 /// Messages that came during the turn form the next one, after the burst's usual wait.
 const NEXT_TURN: &str = "
     UPDATE work SET token = NULL, attempts = 0, ambiguous = 0, held = NULL, upto = NULL,
            first = m.first, since = m.since, due_at = min(m.since + work.max_wait, m.latest + work.wait)
       FROM (SELECT m.thread_id, min(m.seq) AS first, min(m.accepted_at) AS since, max(m.accepted_at) AS latest
-              FROM json_each(?) AS j
+              FROM jsonb_each(?) AS j
              CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
              CROSS JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq > w.upto AND m.state = 'pending'
              GROUP BY m.thread_id) AS m
      WHERE work.kind = 1 AND work.thread_id = m.thread_id;
-    DELETE FROM work WHERE kind = 1 AND token IS NOT NULL AND thread_id IN (SELECT value FROM json_each(?))";
+    DELETE FROM work WHERE kind = 1 AND token IS NOT NULL AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 const DEFER: &str = "
     UPDATE work SET token = NULL, due_at = ?, attempts = attempts - ?, ambiguous = ambiguous OR ?, held = ?
