@@ -90,6 +90,7 @@ CREATE TABLE work (
     held      TEXT,                             -- whose release it waits for
     first     INTEGER NOT NULL,                 -- the first open message or part
     upto      INTEGER,                          -- the last message of the turn that has begun
+    reopened  INTEGER,                          -- the first message that was put back to work during that turn
     PRIMARY KEY (kind, thread_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX work_due ON work (kind, lane, due_at);

@@ -54,22 +54,21 @@ const PAUSE: &str = "
     UPDATE deliveries SET state = 'withdrawn', ended_at = ?
      WHERE thread_id = ? AND state = 'pending' AND kind = 'answer'";
 
-/// It is asked after whatever the thread has now, under a new number.
+/// It keeps its place: it is asked before whatever waits behind it, or right after the turn that is under way.
 const REPLAY_MESSAGE: &str = "
-    UPDATE threads SET last_seq = last_seq + 1, updated_at = ? WHERE id = ?;
-    UPDATE messages SET state = 'pending', code = NULL, reason = NULL, ended_at = NULL, attempts = 0, accepted_at = ?,
-           seq = (SELECT last_seq FROM threads WHERE id = thread_id)
+    UPDATE messages SET state = 'pending', code = NULL, reason = NULL, ended_at = NULL, attempts = 0, accepted_at = ?
      WHERE thread_id = ? AND seq = ?;
-    INSERT INTO work (kind, thread_id, lane, due_at, since, first)
-    SELECT 1, id, ?, ?, ?, last_seq FROM threads WHERE id = ? ON CONFLICT (kind, thread_id) DO NOTHING";
+    INSERT INTO work (kind, thread_id, lane, due_at, since, first) VALUES (1, ?, ?, ?, ?, ?)
+        ON CONFLICT (kind, thread_id) DO UPDATE SET
+           first = CASE WHEN upto IS NULL THEN min(first, excluded.first) ELSE first END,
+           reopened = CASE WHEN upto IS NULL THEN NULL ELSE min(coalesce(reopened, excluded.first), excluded.first) END";
 
 const REPLAY_DELIVERY: &str = "
-    UPDATE threads SET last_part = last_part + 1, updated_at = ? WHERE id = ?;
     UPDATE deliveries SET state = 'pending', stage = 0, attempts = 0, code = NULL, reason = NULL, ended_at = NULL,
-           platform_id = NULL, created_at = ?, part = (SELECT last_part FROM threads WHERE id = thread_id)
+           platform_id = NULL, created_at = ?
      WHERE thread_id = ? AND part = ?;
-    INSERT INTO work (kind, thread_id, lane, due_at, since, first)
-    SELECT 2, id, ?, ?, ?, last_part FROM threads WHERE id = ? ON CONFLICT (kind, thread_id) DO NOTHING";
+    INSERT INTO work (kind, thread_id, lane, due_at, since, first) VALUES (2, ?, ?, ?, ?, ?)
+        ON CONFLICT (kind, thread_id) DO UPDATE SET first = min(first, excluded.first)";
 
 const DEAD_MESSAGE: &str = "
     SELECT t.account, t.place FROM messages AS m JOIN threads AS t ON t.id = m.thread_id
@@ -208,8 +207,8 @@ async fn replay(
         Letter::Delivery(_) => send_lane(&account),
     };
     let at = now.millis();
-    let query = sqlx::query(replay).bind(at).bind(&thread).bind(at).bind(&thread).bind(number);
-    query.bind(lane.to_string()).bind(at).bind(at).bind(&thread).execute(conn).await?;
+    let query = sqlx::query(replay).bind(at).bind(&thread).bind(number);
+    query.bind(&thread).bind(lane.to_string()).bind(at).bind(at).bind(number).execute(conn).await?;
     Ok(Outcome::Flag(true))
 }
 

@@ -19,7 +19,7 @@ const READ: &str = "
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
      CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.thread_id
       LEFT JOIN deliveries AS d ON d.thread_id = j.thread_id AND d.part =
-           (SELECT x.part FROM deliveries AS x WHERE x.thread_id = j.thread_id AND x.part > j.part
+           (SELECT x.part FROM deliveries AS x WHERE x.thread_id = j.thread_id AND x.part >= w.first AND x.part <> j.part
                AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)";
 
 /// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead.
@@ -37,7 +37,7 @@ const WRITE: &str = "
     UPDATE deliveries SET state = 'sending', attempts = attempts + 1, attempted_at = j.at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS at FROM jsonb_each(?)) AS j
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
-    UPDATE work SET token = j.token, due_at = j.due_at, first = j.first, held = j.held
+    UPDATE work SET token = j.token, due_at = j.due_at, first = coalesce(j.first, work.first), held = j.held
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token, value ->> 2 AS due_at, value ->> 3 AS first,
                    value ->> 4 AS held FROM jsonb_each(?)) AS j
      WHERE work.kind = 2 AND work.thread_id = j.thread_id;
@@ -140,12 +140,12 @@ impl Ends {
             SendOutcome::Again { at: due, counts, held, .. } => {
                 let uncounted = i64::from(!counts && !claim.unknown);
                 self.deliveries.push(json!([thread, part, "pending", null, null, null, uncounted, at]));
-                self.work.push(json!([thread, null, due.millis(), part, held]));
+                self.work.push(json!([thread, null, due.millis(), null, held]));
                 None
             }
             SendOutcome::Unknown { look_at, .. } => {
                 self.deliveries.push(json!([thread, part, "unknown", null, null, null, 0, at]));
-                self.work.push(json!([thread, null, look_at.millis(), part, null]));
+                self.work.push(json!([thread, null, look_at.millis(), null, null]));
                 None
             }
         }

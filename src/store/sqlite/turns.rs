@@ -15,7 +15,7 @@ use crate::store::StoreError;
 
 /// Who holds each turn now, and what its thread has.
 const READ: &str = "
-    SELECT w.thread_id, w.token, w.upto < t.last_seq, t.last_part, t.state = 'paused', s.thread_id IS NOT NULL,
+    SELECT w.thread_id, w.token, w.upto < t.last_seq OR w.reopened IS NOT NULL, t.last_part, t.state = 'paused', s.thread_id IS NOT NULL,
            t.noticed_at
       FROM jsonb_each(?) AS j
      CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
@@ -45,14 +45,15 @@ const WRITE: &str = "
         ON CONFLICT (kind, thread_id) DO NOTHING;
     DELETE FROM work WHERE kind = 1 AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
-/// Messages that came during the turn form the next one, after the burst's usual wait.
+/// Messages that came (or were put back to work) during the turn form the next one, after the burst's usual wait.
 const NEXT_TURN: &str = "
-    UPDATE work SET token = NULL, attempts = 0, ambiguous = 0, held = NULL, upto = NULL,
+    UPDATE work SET token = NULL, attempts = 0, ambiguous = 0, held = NULL, upto = NULL, reopened = NULL,
            first = m.first, since = m.since, due_at = min(m.since + work.max_wait, m.latest + work.wait)
       FROM (SELECT m.thread_id, min(m.seq) AS first, min(m.accepted_at) AS since, max(m.accepted_at) AS latest
               FROM jsonb_each(?) AS j
              CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
-             CROSS JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq > w.upto AND m.state = 'pending'
+             CROSS JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq >= coalesce(w.reopened, w.upto + 1)
+                   AND m.state = 'pending'
              GROUP BY m.thread_id) AS m
      WHERE work.kind = 1 AND work.thread_id = m.thread_id;
     DELETE FROM work WHERE kind = 1 AND token IS NOT NULL AND thread_id IN (SELECT value FROM jsonb_each(?))";
