@@ -43,7 +43,7 @@ pub struct Overrides {
 pub enum StartError {
     /// A listener's address is taken, or not this machine's.
     #[error(
-        "cannot listen on {address}: {source}; stop whatever listens there, or set {key} to another address"
+        "cannot listen on {address}: {cause}; stop whatever listens there, or set {key} to another address"
     )]
     Bind {
         /// The key of the configuration.
@@ -51,7 +51,7 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The store does not open.
     #[error(transparent)]
@@ -190,7 +190,7 @@ struct Bound {
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<Bound, StartError> {
-    let failed = |source| StartError::Bind { key, address, source };
+    let failed = |cause| StartError::Bind { key, address, cause };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok(Bound { listener, address })
@@ -226,7 +226,7 @@ fn announce(
         ),
     ] {
         if missing {
-            tracing::warn!(key, "is not set: messages are kept and wait until it is");
+            tracing::warn!("{key} is not set: messages are kept and wait until it is");
         }
     }
 }
@@ -327,3 +327,6 @@ fn died(who: &str, how: Option<Result<(), JoinError>>) -> Died {
         _ => Died(format!("{who} ended")),
     }
 }
+
+#[cfg(test)]
+mod tests;

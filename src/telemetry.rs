@@ -62,8 +62,13 @@ impl From<Level> for LevelFilter {
 /// Starts the log; a second call changes nothing.
 ///
 /// Libraries never say more than warnings: at their lower levels they write out what they send and receive, and that
-/// may hold tokens and people's words.
+/// may hold tokens and people's words. A panic is told by its place only, for the same reason.
 pub fn init(settings: &Settings) {
+    std::panic::set_hook(Box::new(|panic| {
+        // Not the message: it may quote what a person wrote.
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a defect of chatbridge: please report it with this place");
+    }));
     let level = LevelFilter::from(settings.level);
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))

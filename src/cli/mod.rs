@@ -78,12 +78,28 @@ pub fn explain(error: &anyhow::Error) -> ExitCode {
         error.problems.iter().for_each(|problem| eprintln!("  {problem}"));
         return ExitCode::from(2);
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", sentence(error));
     if error.is::<Usage>() {
         ExitCode::from(2)
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The error and its causes. Many errors name their cause themselves: it is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |said, cause| {
+            if said.is_empty() {
+                cause
+            } else if said.contains(&cause) {
+                said
+            } else {
+                format!("{said}: {cause}")
+            }
+        })
 }
 
 /// Which configuration to use.

@@ -112,6 +112,10 @@ impl Gathered {
         let Some(section) = catalogue::section(section_name) else {
             return self.unknown_section(section_name, variable);
         };
+        if key_name.is_empty() {
+            let message = format!("names a section and no key; write {variable}__KEY");
+            return self.problems.push(Problem::new(section_name, variable, message));
+        }
         let stem = key_name.strip_suffix("_file").and_then(|stem| section.key(stem));
         let outer = key_name.split("__").next().unwrap_or(key_name);
         match (section.key(outer), stem) {

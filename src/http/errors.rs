@@ -110,6 +110,7 @@ impl ApiError {
             Self::Rejected(Rejection::Unauthenticated { .. }) => "unauthenticated",
             Self::Rejected(Rejection::Forbidden { .. }) => "forbidden",
             Self::Rejected(Rejection::Malformed { .. }) => "malformed",
+            Self::TooLarge { .. } => "too_large",
             other => other.code(),
         }
     }

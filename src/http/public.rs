@@ -354,13 +354,7 @@ mod tests {
         site.call("POST", "/fake/hook", "fine", "far too large a body")
             .await;
         let text = metrics.render();
-        for outcome in [
-            "accepted",
-            "ignored",
-            "unauthenticated",
-            "handshake",
-            "body_too_large",
-        ] {
+        for outcome in ["accepted", "ignored", "unauthenticated", "handshake", "too_large"] {
             let wanted = format!(r#"chatbridge_webhooks_total{{channel="fake",outcome="{outcome}"}}"#);
             assert!(text.contains(&wanted), "{wanted} in {text}");
         }

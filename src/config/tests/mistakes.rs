@@ -84,7 +84,10 @@ fn unknown_variables_of_ours_are_told_too() {
             "CHATBRIDGE__SERVER__BNID",
             "server.bnid (CHATBRIDGE__SERVER__BNID): is not known; did you mean bind?",
         ),
-        ("CHATBRIDGE__SERVER", "server. (CHATBRIDGE__SERVER): is not known"),
+        (
+            "CHATBRIDGE__SERVER",
+            "server (CHATBRIDGE__SERVER): names a section and no key",
+        ),
         (
             "CHATBRIDGE__ROUTES__0__PLACE",
             "routes (CHATBRIDGE__ROUTES__0__PLACE): is a list of tables",
