@@ -21,7 +21,7 @@ pub enum Kind {
     Id,
     /// Identifiers of a platform.
     Ids,
-    /// `allow`, `deny`, or identifiers of a platform.
+    /// `allow`, `deny`, or the ids of teams.
     Policy,
     /// A text that is never shown.
     Secret,
@@ -171,11 +171,16 @@ fn plain(raw: ValueKind) -> Result<ValueKind, String> {
 }
 
 fn policy(raw: ValueKind) -> Result<ValueKind, String> {
-    match raw {
-        ValueKind::String(word) if matches!(word.trim(), "allow" | "deny") => {
-            Ok(word.trim().to_owned().into())
-        }
-        other => Kind::Ids.read(other, Written::File),
+    if let ValueKind::String(word) = &raw
+        && matches!(word.trim(), "allow" | "deny")
+    {
+        return Ok(word.trim().to_owned().into());
+    }
+    let ids = list(raw)?.into_iter().map(|id| named(id, "an id")).collect::<Result<Vec<_>, _>>()?;
+    // A mistyped word must not pass for a team. Workspaces are called T…, organisations E….
+    match ids.iter().find(|id| !id.starts_with(['T', 'E']) || !is_plain_id(id)) {
+        Some(odd) => Err(format!("{odd:?} is no team id; write \"allow\", \"deny\", or a list such as [\"T0123ABCD\"]")),
+        None => Ok(ids.into()),
     }
 }
 
