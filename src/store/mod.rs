@@ -19,7 +19,7 @@ use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission, Lane};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::{MessageId, Time};
+use crate::domain::Time;
 use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
 
 /// The two kinds of work that a thread can have.
@@ -104,15 +104,7 @@ pub trait Store: Send + Sync + 'static {
     async fn defer_turn(&self, claim: ClaimKey, deferral: Deferral) -> Result<(), StoreError>;
 
     /// Ends the claimed messages without an answer.
-    async fn bury_turn(
-        &self,
-        claim: ClaimKey,
-        messages: Vec<MessageId>,
-        burial: Burial,
-    ) -> Result<(), StoreError>;
-
-    /// The agent does not know the thread's conversation any more: the next question opens another.
-    async fn forget_conversation(&self, claim: ClaimKey) -> Result<(), StoreError>;
+    async fn bury_turn(&self, claim: TurnClaim, burial: Burial) -> Result<(), StoreError>;
 
     /// Claims parts that are due to be sent, until `lease_until`, and records the attempts.
     async fn claim_sends(
