@@ -136,6 +136,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     let workers = Arc::new(Workers::new(Parts {
         store: store.clone(),
         agent,
+        agent_timeout: settings.agent.timeout,
         channels: channels.clone(),
         clock: clock.clone(),
         routes: Arc::new(settings.routes()),

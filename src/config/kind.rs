@@ -176,10 +176,18 @@ fn policy(raw: ValueKind) -> Result<ValueKind, String> {
     {
         return Ok(word.trim().to_owned().into());
     }
-    let ids = list(raw)?.into_iter().map(|id| named(id, "an id")).collect::<Result<Vec<_>, _>>()?;
+    let ids = list(raw)?
+        .into_iter()
+        .map(|id| named(id, "an id"))
+        .collect::<Result<Vec<_>, _>>()?;
     // A mistyped word must not pass for a team. Workspaces are called T…, organisations E….
-    match ids.iter().find(|id| !id.starts_with(['T', 'E']) || !is_plain_id(id)) {
-        Some(odd) => Err(format!("{odd:?} is no team id; write \"allow\", \"deny\", or a list such as [\"T0123ABCD\"]")),
+    match ids
+        .iter()
+        .find(|id| !id.starts_with(['T', 'E']) || !is_plain_id(id))
+    {
+        Some(odd) => Err(format!(
+            "{odd:?} is no team id; write \"allow\", \"deny\", or a list such as [\"T0123ABCD\"]"
+        )),
         None => Ok(ids.into()),
     }
 }

@@ -32,7 +32,7 @@ impl Channel for FakeChannel {
         "FAKE"
     }
 
-    fn turn_wait(&self) -> Duration {
+    fn turn_wait(&self, _: Option<Duration>) -> Duration {
         Duration::ZERO
     }
 

@@ -196,7 +196,10 @@ fn bad_values_of_the_channels_are_told_with_what_to_write() {
             "is a text; write true or false",
         ),
         (format!("{SLACK}connect = true\n"), "write a list"),
-        (format!("{SLACK}connect = \"alow\"\n"), "\"alow\" is no team id; write \"allow\""),
+        (
+            format!("{SLACK}connect = \"alow\"\n"),
+            "\"alow\" is no team id; write \"allow\"",
+        ),
         ("[slack]\nsigning_secret = []\n".to_owned(), "is empty"),
         ("[slack]\nsigning_secret = [\"a\", \"\"]\n".to_owned(), "is empty"),
         (
