@@ -8,6 +8,7 @@ CREATE TABLE threads (
     address         TEXT NOT NULL,              -- as an operator reads it
     state           TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paused')),
     conversation_id TEXT,                       -- the agent's own id
+    answer_id       TEXT,                       -- the agent's own id of its latest answer
     route           TEXT NOT NULL,              -- where replies go: the channel's JSON
     country         TEXT,
     bound           TEXT,                       -- the strong identifier that it belongs to

@@ -78,6 +78,8 @@ const fn between(least: Duration, most: Duration) -> Kind {
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const NONE: Duration = Duration::ZERO;
+const CENTURY: Duration = Duration::from_hours(24 * 36_525);
+const INSTANT: Duration = Duration::from_millis(10);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The channels' names, which are also their sections'.
@@ -200,7 +202,7 @@ pub const SECTIONS: &[Section] = &[
             ),
             set(
                 "timeout",
-                between(SECOND, HOUR),
+                between(INSTANT, HOUR),
                 "\"60s\"",
                 "How long one question may take.",
             ),
@@ -241,7 +243,7 @@ pub const SECTIONS: &[Section] = &[
             ),
             set(
                 "max_age",
-                between(SECOND, Duration::from_hours(24 * 365)),
+                between(SECOND, CENTURY),
                 "\"24h\"",
                 "How old a message may be, by the platform's time, to be asked.",
             ),

@@ -50,7 +50,11 @@ impl DeliveryKind {
 
     /// The kind of a stored word.
     pub fn from_stored(text: &str) -> Self {
-        if text == "notice" { Self::Notice } else { Self::Answer }
+        if text == "notice" {
+            Self::Notice
+        } else {
+            Self::Answer
+        }
     }
 }
 

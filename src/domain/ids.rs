@@ -133,7 +133,15 @@ mod tests {
     fn ids_within_a_thread_read_as_they_are_written() {
         let id = DeliveryId::new(ThreadId::new(), 17);
         assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in ["", ".", "17", "x.17", &id.thread.to_string(), &format!("{}.dx", id.thread), &format!("{}.m17", id.thread)] {
+        for bad in [
+            "",
+            ".",
+            "17",
+            "x.17",
+            &id.thread.to_string(),
+            &format!("{}.dx", id.thread),
+            &format!("{}.m17", id.thread),
+        ] {
             assert_eq!(bad.parse::<DeliveryId>(), Err(InvalidId), "{bad}");
         }
     }

@@ -15,11 +15,11 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 
+use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission, Lane};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::Time;
 use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
 
 /// The two kinds of work that a thread can have.
@@ -146,8 +146,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes a thread, named by its id or an address. Returns its row; none if nobody is known by that name (a
     /// pause makes the thread if the name is an address).
-    async fn change_thread(&self, name: &str, change: ThreadChange, now: Time)
-    -> Result<Option<ThreadRow>, StoreError>;
+    async fn change_thread(
+        &self,
+        name: &str,
+        change: ThreadChange,
+        now: Time,
+    ) -> Result<Option<ThreadRow>, StoreError>;
 
     /// Dead letters, the oldest first.
     async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>, StoreError>;

@@ -26,7 +26,11 @@ const STEPS: usize = 200;
 pub(super) async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, cancel: CancellationToken) {
     let mut pause = FIRST;
     let mut from = i64::MIN;
-    while cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+    while cancel
+        .run_until_cancelled(tokio::time::sleep(pause))
+        .await
+        .is_some()
+    {
         from = sweep(&*store, &*clock, from).await;
         pause = EVERY;
     }

@@ -71,13 +71,20 @@ impl LiveChatAi {
         }
         match &self.api_key {
             Some(key) => Ok(key.expose_secret()),
-            None => Err(held("api_key_missing", "there is no key for LiveChatAI: set agent.api_key")),
+            None => Err(held(
+                "api_key_missing",
+                "there is no key for LiveChatAI: set agent.api_key",
+            )),
         }
     }
 }
 
 fn held(code: &'static str, message: &str) -> AgentError {
-    AgentError { code, message: message.to_owned(), disposition: Disposition::Hold }
+    AgentError {
+        code,
+        message: message.to_owned(),
+        disposition: Disposition::Hold,
+    }
 }
 
 /// The body of a question. The address of who asks is never sent: the daemon does not know it, and its own would be
@@ -121,7 +128,9 @@ impl Agent for LiveChatAi {
     }
 
     async fn look_up(&self, question: &Question) -> Result<Option<Answer>, AgentError> {
-        let Some(conversation) = &question.conversation_id else { return Ok(None) };
+        let Some(conversation) = &question.conversation_id else {
+            return Ok(None);
+        };
         let key = self.key(question)?;
         let Ok(mut url) = reqwest::Url::parse(&format!("{}/api/v2/conversations", self.base_url)) else {
             return Ok(None);

@@ -17,18 +17,19 @@ use crate::store::StoreError;
 
 /// What is known of the batch's aliases, keys and deliveries.
 const READ: &str = "
-    SELECT 1, a.alias, t.id, t.bound, t.last_seq, t.last_part, t.state, t.noticed_at
+    SELECT 1, a.alias, t.id, t.bound, t.last_seq, t.last_part, t.state, t.noticed_at,
+           t.route
       FROM jsonb_each(?) AS j CROSS JOIN aliases AS a ON a.alias = j.value CROSS JOIN threads AS t ON t.id = a.thread_id;
     SELECT 2, k.key FROM jsonb_each(?) AS j CROSS JOIN keys AS k ON k.key = j.value";
 
 /// The deliveries that receipts speak of, by our id or by the platform's name.
 const READ_DELIVERIES: &str = "
-    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage
+    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
       FROM jsonb_each(?) AS j
      CROSS JOIN deliveries AS d ON d.thread_id = j.value ->> 0 AND d.part = j.value ->> 1
      CROSS JOIN threads AS t ON t.id = d.thread_id
     UNION
-    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage
+    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
       FROM jsonb_each(?) AS j CROSS JOIN deliveries AS d ON d.platform_id = j.value
       CROSS JOIN threads AS t ON t.id = d.thread_id";
 
@@ -97,7 +98,13 @@ pub(super) async fn apply(
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
-    let batches = ops.iter().filter_map(|op| if let Op::Accept(batch) = op { Some(batch) } else { None });
+    let batches = ops.iter().filter_map(|op| {
+        if let Op::Accept(batch) = op {
+            Some(batch)
+        } else {
+            None
+        }
+    });
     let admissions: Vec<&Admission> = batches.flatten().collect();
     if admissions.is_empty() {
         accept_nothing(ops, outcomes);
@@ -106,7 +113,9 @@ pub(super) async fn apply(
     let mut plan = Plan::new(read(conn, admissions).await?);
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
         if let Op::Accept(batch) = op {
-            *outcome = Some(Outcome::Accepted(batch.iter().map(|admission| plan.admit(admission)).collect()));
+            *outcome = Some(Outcome::Accepted(
+                batch.iter().map(|admission| plan.admit(admission)).collect(),
+            ));
         }
     }
     write(conn, &plan).await
@@ -127,11 +136,22 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
     for admission in batch {
         match &admission.arrival {
             Arrival::Message(inbound) => {
-                aliases.extend(inbound.identifiers.iter().map(|identifier| identifier.alias.as_str()));
+                aliases.extend(
+                    inbound
+                        .identifiers
+                        .iter()
+                        .map(|identifier| identifier.alias.as_str()),
+                );
                 keys.extend(inbound.keys.iter().map(|key| key.as_i64()));
             }
             Arrival::Identity(change) => {
-                aliases.extend(change.old.iter().chain(&change.new).map(|identifier| identifier.alias.as_str()));
+                aliases.extend(
+                    change
+                        .old
+                        .iter()
+                        .chain(&change.new)
+                        .map(|identifier| identifier.alias.as_str()),
+                );
                 keys.extend(change.keys.iter().map(|key| key.as_i64()));
             }
             Arrival::Receipt(receipt) => {
@@ -142,13 +162,17 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
     }
     let mut found = Found::default();
     if !keys.is_empty() || !aliases.is_empty() {
-        let read = sqlx::query(READ).bind(rows::json(&aliases)?).bind(rows::json(&keys)?);
+        let read = sqlx::query(READ)
+            .bind(rows::json(&aliases)?)
+            .bind(rows::json(&keys)?);
         for row in read.fetch_all(&mut *conn).await? {
             take_row(&mut found, &row)?;
         }
     }
     if !by_name.is_empty() {
-        let read = sqlx::query(READ_DELIVERIES).bind(rows::json(&by_id)?).bind(rows::json(&by_name)?);
+        let read = sqlx::query(READ_DELIVERIES)
+            .bind(rows::json(&by_id)?)
+            .bind(rows::json(&by_name)?);
         for row in read.fetch_all(&mut *conn).await? {
             found.deliveries.push(DeliveryNow {
                 id: DeliveryId::new(rows::id(&row, 0)?, row.try_get(1)?),
@@ -156,6 +180,7 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
                 platform_id: row.try_get(3)?,
                 state: row.try_get(4)?,
                 stage: row.try_get(5)?,
+                billed: row.try_get(6)?,
             });
         }
     }
@@ -168,13 +193,16 @@ fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
         return Ok(());
     }
     let thread = rows::id(row, 2)?;
-    found.aliases.insert(AliasKey::from_stored(row.try_get(1)?), thread);
+    found
+        .aliases
+        .insert(AliasKey::from_stored(row.try_get(1)?), thread);
     let now = ThreadNow {
         bound: row.try_get::<Option<String>, _>(3)?.map(AliasKey::from_stored),
         last_seq: row.try_get(4)?,
         last_part: row.try_get(5)?,
         state: rows::thread_state(row, 6)?,
         noticed_at: rows::optional_time(row, 7)?,
+        route: rows::route(row, 8)?,
     };
     found.threads.insert(thread, now);
     Ok(())
@@ -193,15 +221,34 @@ async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreErro
     }
     if !plan.notices.is_empty() {
         let notices = notices_json(plan)?;
-        sqlx::query(WRITE_NOTICES).bind(notices.clone()).bind(notices).execute(&mut *conn).await?;
+        sqlx::query(WRITE_NOTICES)
+            .bind(notices.clone())
+            .bind(notices)
+            .execute(&mut *conn)
+            .await?;
     }
     if !plan.receipts.is_empty() {
         let receipts = receipts_json(plan)?;
-        sqlx::query(WRITE_RECEIPTS).bind(receipts.clone()).bind(receipts).execute(&mut *conn).await?;
+        sqlx::query(WRITE_RECEIPTS)
+            .bind(receipts.clone())
+            .bind(receipts)
+            .execute(&mut *conn)
+            .await?;
+    }
+    for (thread, route) in &plan.reroutes {
+        let reroute = sqlx::query("UPDATE threads SET route = ? WHERE id = ?")
+            .bind(route)
+            .bind(thread.to_string());
+        reroute.execute(&mut *conn).await?;
     }
     for (early, thread) in &plan.adoptions {
         let (early, thread) = (early.to_string(), thread.to_string());
-        let adoption = sqlx::query(WRITE_ADOPTION).bind(&thread).bind(&early).bind(&early).bind(&thread).bind(&early);
+        let adoption = sqlx::query(WRITE_ADOPTION)
+            .bind(&thread)
+            .bind(&early)
+            .bind(&early)
+            .bind(&thread)
+            .bind(&early);
         adoption.execute(&mut *conn).await?;
     }
     Ok(())
@@ -236,14 +283,30 @@ fn aliases_json(plan: &Plan) -> Result<String, StoreError> {
 }
 
 fn keys_json(plan: &Plan) -> Result<String, StoreError> {
-    rows::json(&plan.keys.iter().map(|(key, at)| (key.as_i64(), rows::hour(*at))).collect::<Vec<_>>())
+    rows::json(
+        &plan
+            .keys
+            .iter()
+            .map(|(key, at)| (key.as_i64(), rows::hour(*at)))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn messages_json(plan: &Plan) -> Result<String, StoreError> {
     let row = |m: &MessageWrite| {
         let ended = (m.state != "pending").then_some(m.at.millis());
         let (sent, at) = (m.sent_at.millis(), m.at.millis());
-        json!([m.id.thread, m.id.number, m.platform_id, m.text, m.state, m.code, sent, at, ended])
+        json!([
+            m.id.thread,
+            m.id.number,
+            m.platform_id,
+            m.text,
+            m.state,
+            m.code,
+            sent,
+            at,
+            ended
+        ])
     };
     rows::json(&plan.messages.iter().map(row).collect::<Vec<_>>())
 }
@@ -252,14 +315,28 @@ fn turns_json(plan: &Plan) -> Result<String, StoreError> {
     let row = |(thread, turn): (&ThreadId, &TurnWrite)| {
         let (wait, max_wait) = (rows::millis(turn.wait), rows::millis(turn.max_wait));
         let due = turn.at.plus(turn.wait.min(turn.max_wait)).millis();
-        json!([thread, &*turn.lane, due, turn.at.millis(), wait, max_wait, turn.first])
+        json!([
+            thread,
+            &*turn.lane,
+            due,
+            turn.at.millis(),
+            wait,
+            max_wait,
+            turn.first
+        ])
     };
     rows::json(&plan.turns.iter().map(row).collect::<Vec<_>>())
 }
 
 fn notices_json(plan: &Plan) -> Result<String, StoreError> {
     let row = |notice: &NoticeWrite| {
-        json!([notice.id.thread, notice.id.number, notice.body, notice.at.millis(), &*notice.lane])
+        json!([
+            notice.id.thread,
+            notice.id.number,
+            notice.body,
+            notice.at.millis(),
+            &*notice.lane
+        ])
     };
     rows::json(&plan.notices.iter().map(row).collect::<Vec<_>>())
 }

@@ -11,8 +11,7 @@ use crate::domain::{ThreadId, Time};
 use crate::store::operator::ThreadChange;
 use crate::store::{StoreError, Swept, Work};
 
-const RELEASE: &str =
-    "UPDATE work SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
+const RELEASE: &str = "UPDATE work SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
 
 /// What a process that is gone had claimed is free again. Its questions may have been answered and its parts may have
 /// been sent: both are looked for. What was held is tried anew.
@@ -98,7 +97,9 @@ pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Resul
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
         // The transaction around it takes the write lock and syncs an (empty) commit.
         Change::CheckWritable => {
-            sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''").execute(conn).await?;
+            sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")
+                .execute(conn)
+                .await?;
             Ok(Outcome::Done)
         }
     }
@@ -110,7 +111,12 @@ async fn release(
     held: &str,
     now: Time,
 ) -> Result<Outcome, StoreError> {
-    let done = sqlx::query(RELEASE).bind(now.millis()).bind(kind(work)).bind(held).execute(conn).await?;
+    let done = sqlx::query(RELEASE)
+        .bind(now.millis())
+        .bind(kind(work))
+        .bind(held)
+        .execute(conn)
+        .await?;
     Ok(Outcome::Count(done.rows_affected()))
 }
 
@@ -120,9 +126,13 @@ async fn recover(
     now: Time,
     look_at: Time,
 ) -> Result<Outcome, StoreError> {
-    let (claimed,): (i64,) =
-        sqlx::query_as("SELECT count(*) FROM work WHERE token IS NOT NULL").fetch_one(&mut *conn).await?;
-    let recover = sqlx::query(RECOVER).bind(now.millis()).bind(look_at.millis()).bind(now.millis());
+    let (claimed,): (i64,) = sqlx::query_as("SELECT count(*) FROM work WHERE token IS NOT NULL")
+        .fetch_one(&mut *conn)
+        .await?;
+    let recover = sqlx::query(RECOVER)
+        .bind(now.millis())
+        .bind(look_at.millis())
+        .bind(now.millis());
     recover.execute(&mut *conn).await?;
     let mut moved = Vec::new();
     for row in sqlx::query(TURN_LANES).fetch_all(&mut *conn).await? {
@@ -132,7 +142,10 @@ async fn recover(
         }
     }
     if !moved.is_empty() {
-        sqlx::query(MOVE_LANES).bind(rows::json(&moved)?).execute(conn).await?;
+        sqlx::query(MOVE_LANES)
+            .bind(rows::json(&moved)?)
+            .execute(conn)
+            .await?;
     }
     Ok(Outcome::Count(u64::try_from(claimed).unwrap_or(0)))
 }
@@ -154,7 +167,15 @@ async fn thread(
     let at = now.millis();
     match change {
         ThreadChange::Pause => {
-            let pause = sqlx::query(PAUSE).bind(at).bind(&id).bind(at).bind(&id).bind(&id).bind(&id).bind(at).bind(&id);
+            let pause = sqlx::query(PAUSE)
+                .bind(at)
+                .bind(&id)
+                .bind(at)
+                .bind(&id)
+                .bind(&id)
+                .bind(&id)
+                .bind(at)
+                .bind(&id);
             pause.execute(&mut *conn).await?;
         }
         ThreadChange::Resume => {
@@ -172,20 +193,45 @@ async fn thread(
 /// Makes the thread of an address that never wrote; none if it is no address.
 async fn open(conn: &mut SqliteConnection, address: &str, now: Time) -> Result<Option<String>, StoreError> {
     let mut parts = address.split('/');
-    let (Some(channel), Some(account)) = (parts.next(), parts.next()) else { return Ok(None) };
+    let (Some(channel), Some(account)) = (parts.next(), parts.next()) else {
+        return Ok(None);
+    };
     let rest: Vec<&str> = parts.collect();
-    let Some(account) = AccountKey::new(channel, account) else { return Ok(None) };
-    let Some(alias) = account.alias(&rest) else { return Ok(None) };
+    let Some(account) = AccountKey::new(channel, account) else {
+        return Ok(None);
+    };
+    let Some(alias) = account.alias(&rest) else {
+        return Ok(None);
+    };
     let (id, at) = (ThreadId::new().to_string(), now.millis());
-    let query = sqlx::query(OPEN).bind(&id).bind(account.as_str()).bind(alias.as_str()).bind(at).bind(at);
-    query.bind(alias.as_str()).bind(&id).bind(at).execute(conn).await?;
+    let query = sqlx::query(OPEN)
+        .bind(&id)
+        .bind(account.as_str())
+        .bind(alias.as_str())
+        .bind(at)
+        .bind(at);
+    query
+        .bind(alias.as_str())
+        .bind(&id)
+        .bind(at)
+        .execute(conn)
+        .await?;
     Ok(Some(id))
 }
 
 async fn sweep(conn: &mut SqliteConnection, keys_before: Time, from: i64) -> Result<Outcome, StoreError> {
-    let next: Option<i64> = sqlx::query_scalar(STEP_END).bind(from).fetch_optional(&mut *conn).await?;
-    let sweep = sqlx::query(SWEEP).bind(from).bind(next.unwrap_or(i64::MAX)).bind(rows::hour(keys_before));
-    Ok(Outcome::Swept(Swept { keys: sweep.execute(conn).await?.rows_affected(), next }))
+    let next: Option<i64> = sqlx::query_scalar(STEP_END)
+        .bind(from)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let sweep = sqlx::query(SWEEP)
+        .bind(from)
+        .bind(next.unwrap_or(i64::MAX))
+        .bind(rows::hour(keys_before));
+    Ok(Outcome::Swept(Swept {
+        keys: sweep.execute(conn).await?.rows_affected(),
+        next,
+    }))
 }
 
 async fn replay(
@@ -198,7 +244,12 @@ async fn replay(
         Letter::Message(id) => (id.thread.to_string(), id.number, DEAD_MESSAGE, REPLAY_MESSAGE),
         Letter::Delivery(id) => (id.thread.to_string(), id.number, DEAD_DELIVERY, REPLAY_DELIVERY),
     };
-    let Some(row) = sqlx::query(find).bind(&thread).bind(number).fetch_optional(&mut *conn).await? else {
+    let Some(row) = sqlx::query(find)
+        .bind(&thread)
+        .bind(number)
+        .fetch_optional(&mut *conn)
+        .await?
+    else {
         return Ok(Outcome::Flag(false));
     };
     let account = rows::account(&row, 0)?;
@@ -208,7 +259,14 @@ async fn replay(
     };
     let at = now.millis();
     let query = sqlx::query(replay).bind(at).bind(&thread).bind(number);
-    query.bind(&thread).bind(lane.to_string()).bind(at).bind(at).bind(number).execute(conn).await?;
+    query
+        .bind(&thread)
+        .bind(lane.to_string())
+        .bind(at)
+        .bind(at)
+        .bind(number)
+        .execute(conn)
+        .await?;
     Ok(Outcome::Flag(true))
 }
 
@@ -217,6 +275,11 @@ async fn purge(conn: &mut SqliteConnection, letter: Letter, now: Time) -> Result
         Letter::Message(id) => (id.thread.to_string(), id.number, PURGE_MESSAGE),
         Letter::Delivery(id) => (id.thread.to_string(), id.number, PURGE_DELIVERY),
     };
-    let done = sqlx::query(purge).bind(now.millis()).bind(thread).bind(number).execute(conn).await?;
+    let done = sqlx::query(purge)
+        .bind(now.millis())
+        .bind(thread)
+        .bind(number)
+        .execute(conn)
+        .await?;
     Ok(Outcome::Flag(done.rows_affected() > 0))
 }

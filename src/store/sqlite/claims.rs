@@ -68,12 +68,28 @@ pub(super) async fn turns(conn: &mut SqliteConnection, wanted: &Wanted) -> Resul
     for quota in wanted.quotas.clone() {
         for row in claim(conn, CLAIM_TURNS, quota.clone(), wanted.now, wanted.lease_until).await? {
             let thread = rows::id(&row, 0)?;
-            let key = ClaimKey { thread, token: token(&row, 1)?, lane: quota.lane.clone() };
+            let key = ClaimKey {
+                thread,
+                token: token(&row, 1)?,
+                lane: quota.lane.clone(),
+            };
             let attempt = u32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(u32::MAX);
-            begun.insert(thread, TurnClaimHead { key, attempt, ambiguous: row.try_get(3)?, turn: row.try_get(4)? });
+            begun.insert(
+                thread,
+                TurnClaimHead {
+                    key,
+                    attempt,
+                    ambiguous: row.try_get(3)?,
+                    turn: row.try_get(4)?,
+                },
+            );
         }
     }
-    let claims = if begun.is_empty() { Vec::new() } else { with_messages(conn, begun).await? };
+    let claims = if begun.is_empty() {
+        Vec::new()
+    } else {
+        with_messages(conn, begun).await?
+    };
     let lanes = next_due(conn, Work::Turn, wanted).await?;
     Ok(Outcome::Turns(Claims { claims, lanes }))
 }
@@ -92,7 +108,11 @@ async fn with_messages(
 ) -> Result<Vec<TurnClaim>, StoreError> {
     let threads = rows::json(&begun.keys().collect::<Vec<_>>())?;
     let mut claims: Vec<TurnClaim> = Vec::with_capacity(begun.len());
-    for row in sqlx::query(TURN_MESSAGES).bind(threads).fetch_all(&mut *conn).await? {
+    for row in sqlx::query(TURN_MESSAGES)
+        .bind(threads)
+        .fetch_all(&mut *conn)
+        .await?
+    {
         let thread: ThreadId = rows::id(&row, 5)?;
         let message = Pending {
             id: MessageId::new(thread, row.try_get(0)?),
@@ -124,10 +144,21 @@ pub(super) async fn sends(conn: &mut SqliteConnection, wanted: &Wanted) -> Resul
     for quota in wanted.quotas.clone() {
         for row in claim(conn, CLAIM_SENDS, quota.clone(), wanted.now, wanted.lease_until).await? {
             let thread = rows::id(&row, 0)?;
-            keys.insert(thread, ClaimKey { thread, token: token(&row, 1)?, lane: quota.lane.clone() });
+            keys.insert(
+                thread,
+                ClaimKey {
+                    thread,
+                    token: token(&row, 1)?,
+                    lane: quota.lane.clone(),
+                },
+            );
         }
     }
-    let claims = if keys.is_empty() { Vec::new() } else { with_parts(conn, keys, wanted).await? };
+    let claims = if keys.is_empty() {
+        Vec::new()
+    } else {
+        with_parts(conn, keys, wanted).await?
+    };
     let lanes = next_due(conn, Work::Send, wanted).await?;
     Ok(Outcome::Sends(Claims { claims, lanes }))
 }
@@ -139,9 +170,15 @@ async fn with_parts(
 ) -> Result<Vec<SendClaim>, StoreError> {
     let threads = rows::json(&keys.keys().collect::<Vec<_>>())?;
     let mut claims = Vec::with_capacity(keys.len());
-    for row in sqlx::query(SEND_PARTS).bind(threads).fetch_all(&mut *conn).await? {
+    for row in sqlx::query(SEND_PARTS)
+        .bind(threads)
+        .fetch_all(&mut *conn)
+        .await?
+    {
         let thread = rows::thread(&row, 8)?;
-        let Some(key) = keys.remove(&thread.id) else { continue };
+        let Some(key) = keys.remove(&thread.id) else {
+            continue;
+        };
         let unknown = row.try_get::<&str, _>(4)? != "pending";
         let attempts = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX);
         claims.push(SendClaim {
@@ -150,15 +187,24 @@ async fn with_parts(
             thread,
             kind: DeliveryKind::from_stored(row.try_get(1)?),
             body: row.try_get(2)?,
-            attempt: if unknown { attempts } else { attempts.saturating_add(1) },
+            attempt: if unknown {
+                attempts
+            } else {
+                attempts.saturating_add(1)
+            },
             unknown,
             created_at: rows::time(&row, 5)?,
             last_attempt_at: rows::optional_time(&row, 6)?,
             asked_at: rows::optional_time(&row, 7)?,
         });
     }
-    let ids: Vec<_> = claims.iter().map(|claim| (claim.delivery.thread, claim.delivery.number)).collect();
-    let record = sqlx::query(RECORD_ATTEMPTS).bind(wanted.now.millis()).bind(rows::json(&ids)?);
+    let ids: Vec<_> = claims
+        .iter()
+        .map(|claim| (claim.delivery.thread, claim.delivery.number))
+        .collect();
+    let record = sqlx::query(RECORD_ATTEMPTS)
+        .bind(wanted.now.millis())
+        .bind(rows::json(&ids)?);
     record.execute(&mut *conn).await?;
     drop_empty(conn, Work::Send, &keys.into_keys().collect::<Vec<_>>()).await?;
     Ok(claims)
@@ -171,17 +217,19 @@ async fn claim(
     now: Time,
     lease_until: Time,
 ) -> Result<Vec<SqliteRow>, StoreError> {
-    let query = sqlx::query(sql).bind(lease_until.millis()).bind(quota.lane.to_string());
+    let query = sqlx::query(sql)
+        .bind(lease_until.millis())
+        .bind(quota.lane.to_string());
     Ok(query.bind(now.millis()).bind(quota.most).fetch_all(conn).await?)
 }
 
-async fn drop_empty(
-    conn: &mut SqliteConnection,
-    work: Work,
-    threads: &[ThreadId],
-) -> Result<(), StoreError> {
+async fn drop_empty(conn: &mut SqliteConnection, work: Work, threads: &[ThreadId]) -> Result<(), StoreError> {
     if !threads.is_empty() {
-        sqlx::query(DROP_EMPTY).bind(kind(work)).bind(rows::json(threads)?).execute(conn).await?;
+        sqlx::query(DROP_EMPTY)
+            .bind(kind(work))
+            .bind(rows::json(threads)?)
+            .execute(conn)
+            .await?;
     }
     Ok(())
 }
@@ -193,8 +241,15 @@ async fn next_due(
 ) -> Result<Vec<LaneDue>, StoreError> {
     let mut lanes = Vec::with_capacity(wanted.quotas.len());
     for quota in wanted.quotas.clone() {
-        let row = sqlx::query(NEXT_DUE).bind(kind(work)).bind(quota.lane.to_string()).fetch_one(&mut *conn).await?;
-        lanes.push(LaneDue { lane: quota.lane, due_at: rows::optional_time(&row, 0)? });
+        let row = sqlx::query(NEXT_DUE)
+            .bind(kind(work))
+            .bind(quota.lane.to_string())
+            .fetch_one(&mut *conn)
+            .await?;
+        lanes.push(LaneDue {
+            lane: quota.lane,
+            due_at: rows::optional_time(&row, 0)?,
+        });
     }
     Ok(lanes)
 }

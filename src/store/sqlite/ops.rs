@@ -29,12 +29,34 @@ pub(super) struct Wanted {
 
 /// The writes that are rare: each is a statement or two of its own.
 pub(super) enum Change {
-    Release { work: Work, held: String, now: Time },
-    Recover { routes: Routes, now: Time, look_at: Time },
-    Sweep { keys_before: Time, from: i64 },
-    Thread { name: String, change: ThreadChange, now: Time },
-    Replay { letter: Letter, routes: Routes, now: Time },
-    Purge { letter: Letter, now: Time },
+    Release {
+        work: Work,
+        held: String,
+        now: Time,
+    },
+    Recover {
+        routes: Routes,
+        now: Time,
+        look_at: Time,
+    },
+    Sweep {
+        keys_before: Time,
+        from: i64,
+    },
+    Thread {
+        name: String,
+        change: ThreadChange,
+        now: Time,
+    },
+    Replay {
+        letter: Letter,
+        routes: Routes,
+        now: Time,
+    },
+    Purge {
+        letter: Letter,
+        now: Time,
+    },
     CheckWritable,
 }
 
@@ -48,7 +70,10 @@ pub(super) enum Letter {
 impl Letter {
     /// What an operator's text names, if it is such an id.
     pub(super) fn named(id: &str) -> Option<Self> {
-        id.parse().map(Self::Message).or_else(|_| id.parse().map(Self::Delivery)).ok()
+        id.parse()
+            .map(Self::Message)
+            .or_else(|_| id.parse().map(Self::Delivery))
+            .ok()
     }
 }
 

@@ -8,6 +8,8 @@ use sqlx::{Row, SqliteConnection};
 use super::ops::{Op, Outcome};
 use super::rows;
 use crate::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
+use crate::domain::message::Route;
+use crate::domain::thread::Thread;
 use crate::domain::turn::ClaimKey;
 use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
 use crate::store::StoreError;
@@ -15,9 +17,10 @@ use crate::store::StoreError;
 /// Who holds each thread's sending now, and the part behind the one that was sent.
 const READ: &str = "
     SELECT w.thread_id, w.token, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
-           d.asked_at
+           d.asked_at, t.route
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
      CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.thread_id
+     CROSS JOIN threads AS t ON t.id = w.thread_id
       LEFT JOIN deliveries AS d ON d.thread_id = j.thread_id AND d.part =
            (SELECT x.part FROM deliveries AS x WHERE x.thread_id = j.thread_id AND x.part >= w.first AND x.part <> j.part
                AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)";
@@ -47,6 +50,7 @@ const WRITE: &str = "
 struct Held {
     token: Option<i64>,
     next: Option<NextPart>,
+    route: Route,
 }
 
 /// The part that comes next.
@@ -76,7 +80,13 @@ pub(super) async fn settle_all(
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
-    let settled = |op: &Op| if let Op::Settle(claim, _) = op { Some((claim.key.thread, claim.delivery.number)) } else { None };
+    let settled = |op: &Op| {
+        if let Op::Settle(claim, _) = op {
+            Some((claim.key.thread, claim.delivery.number))
+        } else {
+            None
+        }
+    };
     let parts: Vec<(ThreadId, i64)> = ops.iter().filter_map(settled).collect();
     if parts.is_empty() {
         return Ok(());
@@ -84,7 +94,9 @@ pub(super) async fn settle_all(
     let mut held = read(conn, &parts).await?;
     let mut ends = Ends::default();
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
-        let Op::Settle(claim, settlement) = op else { continue };
+        let Op::Settle(claim, settlement) = op else {
+            continue;
+        };
         let ours = |held: &Held| held.token == Some(claim.key.token.as_i64());
         *outcome = Some(match held.remove(&claim.key.thread).filter(ours) {
             Some(held) => Outcome::Next(ends.settle(claim, settlement, held).map(Box::new)),
@@ -120,7 +132,14 @@ async fn read(
                 asked_at: rows::optional_time(&row, 9)?,
             }),
         };
-        held.insert(rows::id(&row, 0)?, Held { token: row.try_get(1)?, next });
+        held.insert(
+            rows::id(&row, 0)?,
+            Held {
+                token: row.try_get(1)?,
+                next,
+                route: rows::route(&row, 10)?,
+            },
+        );
     }
     Ok(held)
 }
@@ -130,36 +149,41 @@ impl Ends {
         let (thread, part, at) = (claim.key.thread, claim.delivery.number, settlement.at.millis());
         match &settlement.outcome {
             SendOutcome::Sent { platform_id } => {
-                self.deliveries.push(json!([thread, part, "sent", platform_id, null, null, 0, at]));
-                self.go_on(claim, settlement, held.next)
+                self.deliveries
+                    .push(json!([thread, part, "sent", platform_id, null, null, 0, at]));
+                self.go_on(claim, settlement, held)
             }
             SendOutcome::Dead { code, reason } => {
-                self.deliveries.push(json!([thread, part, "dead", null, code, reason, 0, at]));
-                self.go_on(claim, settlement, held.next)
+                self.deliveries
+                    .push(json!([thread, part, "dead", null, code, reason, 0, at]));
+                self.go_on(claim, settlement, held)
             }
-            SendOutcome::Again { at: due, counts, held, .. } => {
+            SendOutcome::Again {
+                at: due,
+                counts,
+                held: by,
+                ..
+            } => {
                 let uncounted = i64::from(!counts && !claim.unknown);
-                self.deliveries.push(json!([thread, part, "pending", null, null, null, uncounted, at]));
-                self.work.push(json!([thread, null, due.millis(), null, held]));
+                self.deliveries
+                    .push(json!([thread, part, "pending", null, null, null, uncounted, at]));
+                self.work.push(json!([thread, null, due.millis(), null, by]));
                 None
             }
             SendOutcome::Unknown { look_at, .. } => {
-                self.deliveries.push(json!([thread, part, "unknown", null, null, null, 0, at]));
-                self.work.push(json!([thread, null, look_at.millis(), null, null]));
+                self.deliveries
+                    .push(json!([thread, part, "unknown", null, null, null, 0, at]));
+                self.work
+                    .push(json!([thread, null, look_at.millis(), null, null]));
                 None
             }
         }
     }
 
     /// On to the thread's next part, if it has one.
-    fn go_on(
-        &mut self,
-        claim: &SendClaim,
-        settlement: &Settlement,
-        next: Option<NextPart>,
-    ) -> Option<SendClaim> {
+    fn go_on(&mut self, claim: &SendClaim, settlement: &Settlement, held: Held) -> Option<SendClaim> {
         let (thread, at) = (claim.key.thread, settlement.at.millis());
-        let Some(next) = next else {
+        let Some(next) = held.next else {
             self.over.push(thread);
             return None;
         };
@@ -169,10 +193,24 @@ impl Ends {
         }
         let token = ClaimToken::new();
         self.begun.push(json!([thread, next.part, at]));
-        self.work.push(json!([thread, token.as_i64(), settlement.lease_until.millis(), next.part, null]));
+        self.work.push(json!([
+            thread,
+            token.as_i64(),
+            settlement.lease_until.millis(),
+            next.part,
+            null
+        ]));
         Some(SendClaim {
-            key: ClaimKey { thread, token, lane: claim.key.lane.clone() },
-            thread: claim.thread.clone(),
+            key: ClaimKey {
+                thread,
+                token,
+                lane: claim.key.lane.clone(),
+            },
+            // The person's names may have changed since the part before.
+            thread: Thread {
+                route: held.route,
+                ..claim.thread.clone()
+            },
             delivery: DeliveryId::new(thread, next.part),
             kind: next.kind,
             body: next.body,

@@ -125,6 +125,7 @@ pub(super) fn claim(account: &str, route: Value) -> SendClaim {
             route,
             country: None,
             last_inbound_at: NOW,
+            answer_id: None,
         },
         delivery: DeliveryId::new(ThreadId::new(), 1),
         kind: DeliveryKind::Answer,

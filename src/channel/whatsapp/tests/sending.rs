@@ -76,6 +76,7 @@ fn claim(route: Route) -> SendClaim {
             route,
             country: None,
             last_inbound_at: NOW,
+            answer_id: None,
         },
         delivery: DeliveryId::new(ThreadId::new(), 1),
         kind: DeliveryKind::Answer,
