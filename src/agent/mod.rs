@@ -31,8 +31,6 @@ pub struct Answer {
     pub text: String,
     /// Addresses that the agent names as its sources.
     pub links: Vec<String>,
-    /// The agent's id of the answer.
-    pub answer_id: Option<String>,
 }
 
 /// An agent.

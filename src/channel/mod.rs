@@ -178,8 +178,9 @@ pub trait Channel: Send + Sync + 'static {
     /// What the agent's API calls it.
     fn integration_type(&self) -> &'static str;
 
-    /// How long to collect a burst of messages by default before asking.
-    fn turn_wait(&self) -> Duration;
+    /// How long to collect a burst of messages before asking: the channel's own setting, else the `general` one, else
+    /// what suits the platform.
+    fn turn_wait(&self, general: Option<Duration>) -> Duration;
 
     /// For how long after a person's message the platform takes a reply; none if for ever.
     fn reply_window(&self) -> Option<Duration>;

@@ -12,7 +12,7 @@ pub struct SendClaim {
     pub key: ClaimKey,
     /// The thread that it goes to.
     pub thread: Thread,
-    /// Its id: it travels with the part and is recognised on the platform.
+    /// Its id, which bears its place among the thread's parts: it travels with the part and is recognised on the platform.
     pub delivery: DeliveryId,
     /// What kind of text it is.
     pub kind: DeliveryKind,
@@ -22,6 +22,8 @@ pub struct SendClaim {
     pub attempt: u32,
     /// Whether an earlier attempt may have reached the platform: then look before sending.
     pub unknown: bool,
+    /// When the question was accepted whose answer begins with this part; none for all other parts.
+    pub asked_at: Option<Time>,
     /// When the delivery was made.
     pub created_at: Time,
     /// When the last attempt was made before this one.

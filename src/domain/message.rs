@@ -1,6 +1,7 @@
 //! What a channel says of the things that arrive.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::account::{AccountKey, AliasKey, DedupKey};
 use super::clock::Time;
@@ -79,8 +80,12 @@ pub struct Admission {
     pub arrival: Arrival,
     /// The lane in which its turn waits.
     pub lane: Lane,
-    /// From when on its turn may start.
-    pub due_at: Time,
+    /// How long to collect a burst, counted from its latest message.
+    pub wait: Duration,
+    /// How long to collect a burst at most, counted from its first message.
+    pub max_wait: Duration,
+    /// When it arrived.
+    pub at: Time,
 }
 
 /// A queue of work that no other queue waits for: an agent's work for one account, or an account's deliveries.
@@ -99,6 +104,8 @@ pub enum Accepted {
     Duplicate,
     /// A receipt or a change of identity that was applied.
     Applied,
+    /// A receipt that settled a delivery of which nobody knew whether it was sent.
+    Found,
     /// A receipt or a change of identity that concerns nothing we know.
     Unknown,
 }
@@ -112,6 +119,7 @@ impl Accepted {
             Self::Handed => "handed",
             Self::Duplicate => "duplicate",
             Self::Applied => "applied",
+            Self::Found => "found",
             Self::Unknown => "unknown",
         }
     }

@@ -61,8 +61,6 @@ impl TurnClaim {
 pub struct CompletedTurn {
     /// The conversation to go on with.
     pub conversation_id: String,
-    /// The agent's id of its answer, if it gave one.
-    pub answer_id: Option<String>,
     /// The rendered parts, in order.
     pub parts: Vec<String>,
     /// Whether the first part may be claimed for sending in the same breath.

@@ -19,7 +19,7 @@ use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission, Lane};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::{MessageId, Time};
+use crate::domain::Time;
 use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
 
 /// The two kinds of work that a thread can have.
@@ -70,8 +70,10 @@ pub struct Backlog {
 /// What the janitor removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Keys that are too old to be delivered again.
+    /// Keys that were too old to be needed.
     pub keys: u64,
+    /// Where to go on; none at the end.
+    pub next: Option<i64>,
 }
 
 /// What the daemon remembers. Each method is one transaction.
@@ -104,15 +106,7 @@ pub trait Store: Send + Sync + 'static {
     async fn defer_turn(&self, claim: ClaimKey, deferral: Deferral) -> Result<(), StoreError>;
 
     /// Ends the claimed messages without an answer.
-    async fn bury_turn(
-        &self,
-        claim: ClaimKey,
-        messages: Vec<MessageId>,
-        burial: Burial,
-    ) -> Result<(), StoreError>;
-
-    /// The agent does not know the thread's conversation any more: the next question opens another.
-    async fn forget_conversation(&self, claim: ClaimKey) -> Result<(), StoreError>;
+    async fn bury_turn(&self, claim: TurnClaim, burial: Burial) -> Result<(), StoreError>;
 
     /// Claims parts that are due to be sent, until `lease_until`, and records the attempts.
     async fn claim_sends(
@@ -134,8 +128,9 @@ pub trait Store: Send + Sync + 'static {
     /// looked for at `look_at` at the earliest. Returns how many claims were taken over.
     async fn recover(&self, routes: &Routes, now: Time, look_at: Time) -> Result<u64, StoreError>;
 
-    /// Removes keys recorded before `keys_before`.
-    async fn sweep(&self, keys_before: Time) -> Result<Swept, StoreError>;
+    /// Looks through a few thousand keys, beginning at `from`, and removes those recorded in an hour before
+    /// `keys_before`.
+    async fn sweep(&self, keys_before: Time, from: i64) -> Result<Swept, StoreError>;
 
     /// What waits.
     async fn backlog(&self) -> Result<Backlog, StoreError>;

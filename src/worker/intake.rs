@@ -1,17 +1,122 @@
 //! The way in: from what a channel read to what the store has.
 
+use std::sync::Arc;
+
+use metrics::counter;
+
+use super::board::Board;
+use super::{Parts, TooOld};
 use crate::channel::{Acknowledgement, Channel, Received};
+use crate::domain::Time;
+use crate::domain::account::AccountKey;
+use crate::domain::message::{Accepted, Admission, Arrival, Inbound, Lane, Treatment};
+use crate::domain::routing::send_lane;
 use crate::store::StoreError;
 
 /// Takes what a channel read, stores it, wakes the workers.
-#[derive(Debug)]
-pub struct Intake {}
+pub struct Intake {
+    pub(super) parts: Parts,
+    pub(super) turns: Arc<Board>,
+    pub(super) sends: Arc<Board>,
+}
+
+/// Whom to wake for an arrival once it is stored.
+struct Hint {
+    account: AccountKey,
+    lane: Lane,
+    due_at: Time,
+    noticed: bool,
+}
 
 impl Intake {
     /// Stores everything of one webhook in one transaction and returns what the platform gets as its
     /// acknowledgement. On an error nothing was stored, and the platform shall deliver again.
-    pub async fn accept(&self, channel: &dyn Channel, received: Received) -> Result<Acknowledgement, StoreError> {
-        let _ = (channel, received);
-        todo!()
+    pub async fn accept(
+        &self,
+        channel: &dyn Channel,
+        received: Received,
+    ) -> Result<Acknowledgement, StoreError> {
+        let name = channel.name();
+        for reason in &received.dropped {
+            counter!("chatbridge_messages_total", "channel" => name, "outcome" => *reason).increment(1);
+        }
+        if !received.arrivals.is_empty() {
+            let now = self.parts.clock.now();
+            let batch: Vec<Admission> =
+                received.arrivals.into_iter().map(|arrival| self.admission(channel, arrival, now)).collect();
+            let hints: Vec<Hint> = batch.iter().map(hint).collect();
+            let accepted = self.parts.store.accept(batch).await?;
+            for (outcome, hint) in accepted.iter().zip(hints) {
+                self.follow_up(name, outcome, &hint);
+            }
+        }
+        Ok(received.answer)
     }
+
+    fn admission(&self, channel: &dyn Channel, arrival: Arrival, at: Time) -> Admission {
+        let turn = &self.parts.turn;
+        let (arrival, lane) = match arrival {
+            Arrival::Message(mut inbound) => {
+                self.judge_age(channel, &mut inbound, at);
+                // A database text cannot hold the character NUL, and no person means it.
+                inbound.text.retain(|c| c != '\0');
+                inbound.platform_id.retain(|c| c != '\0');
+                let lane = self.parts.routes.turn_lane(&inbound.account, inbound.place.as_deref());
+                (Arrival::Message(inbound), lane)
+            }
+            other => (other, Lane::from("")),
+        };
+        Admission { arrival, lane, wait: channel.turn_wait(turn.wait), max_wait: turn.max_wait, at }
+    }
+
+    /// A message that comes too late is not asked; nobody is told about the kind of one that is days old either.
+    fn judge_age(&self, channel: &dyn Channel, inbound: &mut Inbound, now: Time) {
+        let age = now.since(inbound.sent_at);
+        let closed = channel.reply_window().is_some_and(|window| age >= window);
+        let too_old = age > self.parts.turn.max_age;
+        if !closed && !too_old {
+            return;
+        }
+        match (&mut inbound.treatment, self.parts.turn.too_old) {
+            (Treatment::Ignore { notice, .. }, _) => *notice = None,
+            (Treatment::Ask, _) if closed => {
+                inbound.treatment = Treatment::Ignore { reason: "window_closed", notice: None };
+            }
+            (Treatment::Ask, TooOld::Answer) => {}
+            (Treatment::Ask, TooOld::Record) => {
+                inbound.treatment = Treatment::Ignore { reason: "too_old", notice: None };
+            }
+            (Treatment::Ask, TooOld::Apologise) => {
+                let notice = super::render_one(channel, &self.parts.texts.too_old);
+                inbound.treatment = Treatment::Ignore { reason: "too_old", notice };
+            }
+        }
+    }
+
+    fn follow_up(&self, channel: &'static str, outcome: &Accepted, hint: &Hint) {
+        counter!("chatbridge_messages_total", "channel" => channel, "outcome" => outcome.label()).increment(1);
+        match outcome {
+            Accepted::Queued => self.turns.hint(&hint.lane, hint.due_at),
+            Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.due_at),
+            Accepted::Found => {
+                super::count_unknown(channel, "found");
+                self.sends.hint(&send_lane(&hint.account), hint.due_at);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn hint(admission: &Admission) -> Hint {
+    let (account, noticed) = match &admission.arrival {
+        Arrival::Message(inbound) => {
+            let noticed = matches!(inbound.treatment, Treatment::Ignore { notice: Some(_), .. });
+            (inbound.account.clone(), noticed)
+        }
+        Arrival::Receipt(receipt) => (receipt.account.clone(), false),
+        Arrival::Identity(change) => (change.account.clone(), false),
+    };
+    let wait = if noticed { std::time::Duration::ZERO } else { admission.wait.min(admission.max_wait) };
+    let due_at = if matches!(admission.arrival, Arrival::Message(_)) { admission.at.plus(wait) } else { admission.at };
+    Hint { account, lane: admission.lane.clone(), due_at, noticed }
 }

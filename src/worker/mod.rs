@@ -1,11 +1,38 @@
 //! The workers: they take what the store holds and carry it on.
+//!
+//! The [`Intake`] stores what arrives. The dispatcher claims turns that are due, asks the agent and stores the answer;
+//! the delivery claims parts and sends them. Both read from a board of hints which lanes may have something to do, and
+//! claim it in the store, whose table is the truth. No lock and no transaction is held while anything is on the wire.
 
+mod board;
+mod delivery;
+mod dispatcher;
+mod intake;
+mod janitor;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::counter;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
 
+pub use intake::Intake;
+
+use crate::agent::Agent;
+use crate::agent::livechatai::Links;
+use crate::channel::Channel;
+use crate::domain::account::AccountKey;
 use crate::domain::retry::Schedule;
-use crate::domain::settings;
+use crate::domain::routing::Routes;
+use crate::domain::texts::Texts;
+use crate::domain::{Clock, settings};
+use crate::store::{Store, StoreError, Work};
+use board::Board;
+use delivery::Delivery;
+use dispatcher::Dispatcher;
 
 /// Section `turn` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,21 +73,23 @@ pub struct RetrySettings {
     pub delivery: Schedule,
 }
 
-mod intake;
+/// How often the store is asked whether there is work that nobody told of: a command's, another process's.
+const POLL: Duration = Duration::from_secs(1);
 
-pub use intake::Intake;
+/// How long a worker waits after the store failed it.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 
-use std::sync::Arc;
+/// So many deliveries of one account are under way at once.
+const SENDS_PER_ACCOUNT: u32 = 64;
 
-use tokio_util::sync::CancellationToken;
+/// How long a claim on a delivery holds: many times what a call may take.
+const SEND_LEASE: Duration = Duration::from_mins(5);
 
-use crate::agent::Agent;
-use crate::agent::livechatai::Links;
-use crate::channel::Channel;
-use crate::domain::Clock;
-use crate::domain::routing::Routes;
-use crate::domain::texts::Texts;
-use crate::store::{Store, StoreError};
+/// A request of the process before may still be on the wire right after a start: a look-up waits this long for it.
+const LOOK_AFTER_START: Duration = Duration::from_secs(2);
+
+/// When told to stop, work that is due this soon is still finished: a burst that is being collected, for example.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the workers work with.
 #[derive(Clone)]
@@ -69,6 +98,10 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Who answers.
     pub agent: Arc<dyn Agent>,
+    /// How long one question may take.
+    pub agent_timeout: Duration,
+    /// How many questions one agent gets at once.
+    pub concurrency: u32,
     /// Where people write.
     pub channels: Vec<Arc<dyn Channel>>,
     /// The time.
@@ -83,41 +116,179 @@ pub struct Parts {
     pub texts: Texts,
     /// Whether sources are listed.
     pub links: Links,
-    /// How many questions one agent gets at once (`agent.concurrency`).
-    pub concurrency: u32,
+}
+
+impl Parts {
+    fn channel(&self, account: &AccountKey) -> Option<Arc<dyn Channel>> {
+        self.channels.iter().find(|channel| channel.name() == account.channel()).cloned()
+    }
 }
 
 /// All workers of the daemon.
 pub struct Workers {
     parts: Parts,
+    turns: Arc<Board>,
+    sends: Arc<Board>,
+    dispatcher: Arc<Dispatcher>,
+    delivery: Arc<Delivery>,
+    tasks: TaskTracker,
 }
 
 impl Workers {
     /// Workers that have not begun yet.
     pub fn new(parts: Parts) -> Self {
-        Self { parts }
+        let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
+        let sends = Arc::new(Board::new(SENDS_PER_ACCOUNT, |lane| lane));
+        let tasks = TaskTracker::new();
+        let delivery = Arc::new(Delivery {
+            parts: parts.clone(),
+            board: sends.clone(),
+            tasks: tasks.clone(),
+            lease: SEND_LEASE,
+        });
+        let dispatcher = Arc::new(Dispatcher {
+            parts: parts.clone(),
+            board: turns.clone(),
+            delivery: delivery.clone(),
+            // A look-up, a question, and the question once more without its conversation.
+            lease: parts.agent_timeout.saturating_mul(4).saturating_add(Duration::from_mins(1)),
+        });
+        Self { parts, turns, sends, dispatcher, delivery, tasks }
     }
 
     /// The way in for webhooks.
     pub fn intake(&self) -> Arc<Intake> {
-        todo!()
+        Arc::new(Intake { parts: self.parts.clone(), turns: self.turns.clone(), sends: self.sends.clone() })
     }
 
-    /// What `/readyz` asks: why the agent refuses to be asked, if it does (names the agent and the remedy).
+    /// What `/readyz` asks: why an agent refuses to be asked, if one does, with its name and the remedy.
     pub fn agent_refusal(&self) -> Option<String> {
-        todo!()
+        let (agent, why) = self.turns.held().into_iter().next()?;
+        Some(if agent.is_empty() { why } else { format!("agent {agent}: {why}") })
     }
 
     /// Takes over what an earlier process left behind; before anything else.
     pub async fn recover(&self) -> Result<(), StoreError> {
-        let _ = &self.parts;
-        todo!()
+        let now = self.parts.clock.now();
+        let taken = self.parts.store.recover(&self.parts.routes, now, now.plus(LOOK_AFTER_START)).await?;
+        if taken > 0 {
+            info!(threads = taken, "took over what was under way when the daemon last stopped");
+        }
+        Ok(())
     }
 
     /// Works. After `soft` is cancelled, what is under way or due within moments is finished, then it returns; after
     /// `hard` is cancelled it returns at once.
     pub async fn run(self: Arc<Self>, soft: CancellationToken, hard: CancellationToken) {
-        let _ = (soft, hard);
-        todo!()
+        let background = TaskTracker::new();
+        let stop = hard.child_token();
+        for channel in self.parts.channels.iter().cloned() {
+            let cancel = stop.clone();
+            background.spawn(async move { channel.run(cancel).await });
+        }
+        background.spawn(janitor::run(self.parts.store.clone(), self.parts.clock.clone(), stop.clone()));
+        let asking = tokio::spawn(self.clone().pump(Work::Turn, soft.clone(), stop.clone()));
+        let sending = tokio::spawn(self.clone().pump(Work::Send, soft, stop.clone()));
+        let _ = tokio::join!(asking, sending);
+        self.tasks.close();
+        hard.run_until_cancelled(self.tasks.wait()).await;
+        stop.cancel();
+        background.close();
+        background.wait().await;
     }
+
+    async fn pump(self: Arc<Self>, work: Work, soft: CancellationToken, hard: CancellationToken) {
+        let board = if work == Work::Turn { &self.turns } else { &self.sends };
+        let mut polled: Option<tokio::time::Instant> = None;
+        while !hard.is_cancelled() {
+            if polled.is_none_or(|at| at.elapsed() >= POLL) {
+                polled = Some(tokio::time::Instant::now());
+                self.poll(work).await;
+            }
+            match self.start_due(work).await {
+                Ok(0) if soft.is_cancelled() && self.is_finished() => break,
+                Ok(0) => {
+                    let longest = if soft.is_cancelled() { POLL / 10 } else { POLL };
+                    let nap = board.wait(self.parts.clock.now(), longest);
+                    tokio::select! {
+                        () = nap => {}
+                        () = hard.cancelled() => {}
+                        () = soft.cancelled(), if !soft.is_cancelled() => {}
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    error!(%error, "no work can be claimed; it is tried again");
+                    hard.run_until_cancelled(tokio::time::sleep(STORE_AGAIN)).await;
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is under way and nothing is due within moments.
+    fn is_finished(&self) -> bool {
+        let horizon = self.parts.clock.now().plus(FINISH_WITHIN);
+        self.tasks.is_empty() && self.turns.is_idle(horizon) && self.sends.is_idle(horizon)
+    }
+
+    async fn poll(&self, work: Work) {
+        let board = if work == Work::Turn { &self.turns } else { &self.sends };
+        match self.parts.store.lanes(work).await {
+            Ok(lanes) => board.learn(lanes),
+            Err(error) => error!(%error, "the store cannot be read; it is tried again"),
+        }
+    }
+
+    /// Claims what is due and begins it, each in a task of its own. Returns how much that was.
+    async fn start_due(&self, work: Work) -> Result<usize, StoreError> {
+        match work {
+            Work::Turn => {
+                let claims = self.dispatcher.claim().await?;
+                let begun = claims.len();
+                for claim in claims {
+                    let dispatcher = self.dispatcher.clone();
+                    self.tasks.spawn(async move { dispatcher.work(claim).await });
+                }
+                Ok(begun)
+            }
+            Work::Send => {
+                let claims = self.delivery.claim().await?;
+                let begun = claims.len();
+                claims.into_iter().for_each(|claim| self.delivery.spawn(claim));
+                Ok(begun)
+            }
+        }
+    }
+
+    /// Does all that is due now, to its end, and returns how many claims that were: for tests, which drive the time.
+    pub async fn run_once(&self) -> Result<usize, StoreError> {
+        self.poll(Work::Turn).await;
+        let turns = self.dispatcher.claim().await?;
+        let mut done = turns.len();
+        for claim in turns {
+            self.dispatcher.work(claim).await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.poll(Work::Send).await;
+        let sends = self.delivery.claim().await?;
+        done += sends.len();
+        for claim in sends {
+            self.delivery.work(claim).await;
+        }
+        Ok(done)
+    }
+}
+
+/// Renders a short text of ours, if there is one.
+fn render_one(channel: &dyn Channel, text: &str) -> Option<String> {
+    if text.is_empty() {
+        return None;
+    }
+    channel.render(text, &[]).into_iter().next()
+}
+
+/// Counts what became of a part of which nobody knew whether it was sent.
+fn count_unknown(channel: &'static str, resolution: &'static str) {
+    counter!("chatbridge_sends_unknown_total", "channel" => channel, "resolution" => resolution).increment(1);
 }

@@ -1,8 +1,12 @@
 //! Section `slack` of the configuration.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde::de::{self, Deserializer};
 
+use crate::domain::account::is_plain_id;
 use crate::domain::settings;
 
 /// Section `slack`.
@@ -18,7 +22,98 @@ pub struct Settings {
     pub api_base: String,
     /// How long to collect a burst here, if not as `turn.wait` says.
     #[serde(default, deserialize_with = "settings::optional_duration")]
-    pub turn_wait: Option<std::time::Duration>,
+    pub turn_wait: Option<Duration>,
     /// Whether replies in a thread that the bot takes part in are answered without a new mention.
     pub follow_threads: bool,
+    /// Whether people of other organisations are answered (Slack Connect).
+    #[serde(default)]
+    pub connect: Connect,
+    /// The only channels in which it answers; empty: all. Direct messages are not concerned.
+    #[serde(default, deserialize_with = "settings::list")]
+    pub allow_channels: Vec<String>,
+    /// Channels in which it never answers.
+    #[serde(default, deserialize_with = "settings::list")]
+    pub deny_channels: Vec<String>,
+    /// The only people whom it answers; empty: all.
+    #[serde(default, deserialize_with = "settings::list")]
+    pub allow_users: Vec<String>,
+    /// People whom it never answers.
+    #[serde(default, deserialize_with = "settings::list")]
+    pub deny_users: Vec<String>,
+}
+
+/// What is done with messages that come through Slack Connect: from people of another organisation, or in a
+/// conversation that is shared with one.
+///
+/// Written `"allow"`, `"deny"` or as a list of the team ids that are let in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Connect {
+    /// They are answered like everybody.
+    #[default]
+    Allow,
+    /// They are not answered.
+    Deny,
+    /// People of these teams are answered, and one's own people.
+    Only(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Connect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = settings::list::<D, String>(deserializer)?;
+        match items.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["allow"] => return Ok(Self::Allow),
+            ["deny"] => return Ok(Self::Deny),
+            _ => {}
+        }
+        // A mistyped word must not pass for a team that never writes.
+        match items.iter().find(|item| !is_team_id(item)) {
+            Some(odd) => Err(de::Error::custom(format!(
+                "{odd:?} is no team id; write \"allow\", \"deny\", or a list of ids such as [\"T0123ABCD\"]"
+            ))),
+            None => Ok(Self::Only(items)),
+        }
+    }
+}
+
+/// Workspaces are called `T…`, organisations `E…`.
+fn is_team_id(text: &str) -> bool {
+    text.starts_with(['T', 'E']) && is_plain_id(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect(json: &str) -> Result<Connect, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn connect_is_a_word_or_a_list_of_teams() {
+        assert_eq!(connect(r#""allow""#), Ok(Connect::Allow));
+        assert_eq!(connect(r#""deny""#), Ok(Connect::Deny));
+        let two = Connect::Only(vec!["T1".to_owned(), "E2".to_owned()]);
+        assert_eq!(connect(r#"["T1","E2"]"#), Ok(two.clone()));
+        assert_eq!(connect(r#""T1, E2""#), Ok(two));
+        assert_eq!(connect("[]"), Ok(Connect::Only(Vec::new())));
+    }
+
+    #[test]
+    fn a_mistyped_word_is_no_team() {
+        for bad in [r#""alow""#, r#"["T1","deny"]"#, r#"["allow","deny"]"#] {
+            let message = connect(bad).unwrap_err();
+            assert!(message.contains("is no team id; write \"allow\""), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_lists_may_be_left_out() {
+        let least = r#"{"signing_secret": "s", "api_base": "https://slack.com/api", "follow_threads": true}"#;
+        let settings: Settings = serde_json::from_str(least).unwrap();
+        assert_eq!(
+            (settings.connect, settings.allow_channels.len()),
+            (Connect::Allow, 0)
+        );
+        assert!(serde_json::from_str::<Settings>(&least.replace("follow_", "folow_")).is_err());
+    }
 }

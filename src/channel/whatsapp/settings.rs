@@ -17,22 +17,22 @@ pub struct Settings {
     pub app_secret: Vec<SecretString>,
     /// The token of the handshake, as typed into Meta's dashboard. Required.
     pub verify_token: SecretString,
-    /// The system user's token.
+    /// The system user's token. Without one, deliveries are held until there is one.
     pub access_token: Option<SecretString>,
-    /// The numbers that are served; empty: all.
+    /// The numbers that are served, by Meta's `phone_number_id`; empty: all.
     #[serde(default, deserialize_with = "settings::list")]
     pub phone_number_ids: Vec<String>,
-    /// Where the Graph API stands.
+    /// Where the Graph API stands, `https://graph.facebook.com` in earnest.
     pub api_base: String,
-    /// The version of the Graph API.
+    /// The version of the Graph API, such as `v26.0`.
     pub api_version: String,
-    /// How long to collect a burst here, if not as `turn.wait` says.
+    /// How long to collect a burst here, if not as `turn.wait` says, nor for this channel's own 1.2 s.
     #[serde(default, deserialize_with = "settings::optional_duration")]
     pub turn_wait: Option<Duration>,
     /// How long a send that nobody knows the outcome of waits for its status.
     #[serde(deserialize_with = "settings::duration")]
     pub reconcile_wait: Duration,
-    /// What then.
+    /// What then: Meta cannot be asked.
     pub unknown: UnknownPolicy,
     /// Numbers with a token of their own.
     #[serde(default)]

@@ -1,1 +1,233 @@
-//! SQLite.
+//! The store on SQLite.
+//!
+//! One task writes ([`writer`]), a few connections read. The database runs with a write-ahead log and a full sync at
+//! each commit: what was acknowledged survives a power cut. Statements that belong together are sent to SQLite as one
+//! text, because each text is a trip to another thread; their rows come back with a number in front that tells which
+//! statement they are of.
+
+mod accept;
+mod changes;
+mod claims;
+mod connect;
+mod ops;
+mod plan;
+mod reads;
+mod rows;
+mod sends;
+mod turns;
+mod writer;
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqlitePool;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use connect::Mode;
+use ops::{Change, Letter, Op, Outcome, Wanted};
+use writer::Job;
+
+use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
+use crate::domain::Time;
+use crate::domain::delivery::{SendClaim, Settlement};
+use crate::domain::message::{Accepted, Admission};
+use crate::domain::routing::Routes;
+use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
+
+/// So many writes may wait; a webhook beyond that is refused, so that the platform keeps it and delivers it again.
+const QUEUE: usize = 4096;
+
+/// So many writes share a commit at most.
+pub const LARGEST_BATCH: usize = 512;
+
+/// The store on a SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: SqlitePool,
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    submit: mpsc::WeakSender<Job>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    migrated: usize,
+    _lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens the database, makes it if it is absent, and brings it up to date.
+    pub async fn open(settings: &Settings, mode: Mode) -> Result<Self, StoreError> {
+        Self::open_batching(settings, mode, LARGEST_BATCH).await
+    }
+
+    /// The same, with `most` writes in a commit: 1 makes each write a transaction of its own, for comparisons.
+    pub async fn open_batching(settings: &Settings, mode: Mode, most: usize) -> Result<Self, StoreError> {
+        let path = connect::path_of(&settings.url)?;
+        let lock = connect::lock(&path, mode)?;
+        let mut conn = connect::writer(&path).await?;
+        let migrated = connect::prepare(&path, &mut conn).await?;
+        let readers = connect::readers(&path);
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let writer = tokio::spawn(writer::run(conn, queue, most));
+        Ok(Self {
+            path,
+            readers,
+            submit: jobs.downgrade(),
+            jobs: Mutex::new(Some(jobs)),
+            writer: Mutex::new(Some(writer)),
+            migrated,
+            _lock: lock,
+        })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// How many migrations ran when it was opened.
+    pub fn migrated(&self) -> usize {
+        self.migrated
+    }
+
+    /// Hands a write over and waits until it is on the disk.
+    async fn write(&self, op: Op) -> Result<Outcome, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.submit.upgrade().ok_or(StoreError::Closed)?;
+        jobs.send(Job { op, reply }).await.map_err(|_| StoreError::Closed)?;
+        drop(jobs);
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn change(&self, change: Change) -> Result<Outcome, StoreError> {
+        self.write(Op::Change(change)).await
+    }
+}
+
+/// Takes the value out of the outcome that an operation has by construction.
+macro_rules! outcome {
+    ($result:expr, $variant:ident) => {
+        match $result {
+            Outcome::$variant(value) => Ok(value),
+            _ => Err(StoreError::Closed),
+        }
+    };
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.submit.upgrade().ok_or(StoreError::Closed)?;
+        // Not waited for: what cannot be taken now is the platform's to keep.
+        jobs.try_send(Job { op: Op::Accept(batch), reply }).map_err(|_| StoreError::Busy)?;
+        drop(jobs);
+        outcome!(answer.await.map_err(|_| StoreError::Closed)??, Accepted)
+    }
+
+    async fn lanes(&self, work: Work) -> Result<Vec<LaneDue>, StoreError> {
+        reads::lanes(&self.readers, work).await
+    }
+
+    async fn claim_turns(
+        &self,
+        quotas: Vec<Quota>,
+        now: Time,
+        lease_until: Time,
+    ) -> Result<Claims<TurnClaim>, StoreError> {
+        outcome!(self.write(Op::ClaimTurns(Wanted { quotas, now, lease_until })).await?, Turns)
+    }
+
+    async fn complete_turn(
+        &self,
+        claim: TurnClaim,
+        done: CompletedTurn,
+    ) -> Result<Option<SendClaim>, StoreError> {
+        outcome!(self.write(Op::CompleteTurn(claim, done)).await?, Next).map(|next| next.map(|claim| *claim))
+    }
+
+    async fn defer_turn(&self, claim: ClaimKey, deferral: Deferral) -> Result<(), StoreError> {
+        self.write(Op::DeferTurn(claim, deferral)).await.map(drop)
+    }
+
+    async fn bury_turn(&self, claim: TurnClaim, burial: Burial) -> Result<(), StoreError> {
+        self.write(Op::BuryTurn(claim, burial)).await.map(drop)
+    }
+
+    async fn claim_sends(
+        &self,
+        quotas: Vec<Quota>,
+        now: Time,
+        lease_until: Time,
+    ) -> Result<Claims<SendClaim>, StoreError> {
+        outcome!(self.write(Op::ClaimSends(Wanted { quotas, now, lease_until })).await?, Sends)
+    }
+
+    async fn settle(
+        &self,
+        claim: SendClaim,
+        settlement: Settlement,
+    ) -> Result<Option<SendClaim>, StoreError> {
+        outcome!(self.write(Op::Settle(claim, settlement)).await?, Next).map(|next| next.map(|claim| *claim))
+    }
+
+    async fn release(&self, work: Work, held: &str, now: Time) -> Result<u64, StoreError> {
+        outcome!(self.change(Change::Release { work, held: held.to_owned(), now }).await?, Count)
+    }
+
+    async fn recover(&self, routes: &Routes, now: Time, look_at: Time) -> Result<u64, StoreError> {
+        outcome!(self.change(Change::Recover { routes: routes.clone(), now, look_at }).await?, Count)
+    }
+
+    async fn sweep(&self, keys_before: Time, from: i64) -> Result<Swept, StoreError> {
+        outcome!(self.change(Change::Sweep { keys_before, from }).await?, Swept)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        reads::backlog(&self.readers).await
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.change(Change::CheckWritable).await.map(drop)
+    }
+
+    async fn threads(&self, query: ThreadQuery) -> Result<Vec<ThreadRow>, StoreError> {
+        reads::threads(&self.readers, &query).await
+    }
+
+    async fn thread(&self, name: &str) -> Result<Option<ThreadDetail>, StoreError> {
+        reads::thread(&self.readers, name).await
+    }
+
+    async fn change_thread(
+        &self,
+        name: &str,
+        change: ThreadChange,
+        now: Time,
+    ) -> Result<Option<ThreadRow>, StoreError> {
+        outcome!(self.change(Change::Thread { name: name.to_owned(), change, now }).await?, Thread)
+    }
+
+    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>, StoreError> {
+        reads::dead(&self.readers, &query).await
+    }
+
+    async fn replay(&self, id: &str, routes: &Routes, now: Time) -> Result<bool, StoreError> {
+        let Some(letter) = Letter::named(id) else { return Ok(false) };
+        outcome!(self.change(Change::Replay { letter, routes: routes.clone(), now }).await?, Flag)
+    }
+
+    async fn purge(&self, id: &str, now: Time) -> Result<bool, StoreError> {
+        let Some(letter) = Letter::named(id) else { return Ok(false) };
+        outcome!(self.change(Change::Purge { letter, now }).await?, Flag)
+    }
+
+    async fn close(&self) {
+        self.jobs.lock().await.take();
+        if let Some(writer) = self.writer.lock().await.take() {
+            let _ = writer.await;
+        }
+        self.readers.close().await;
+    }
+}

@@ -1,0 +1,170 @@
+//! Which events are answered, followed or left: the table of Slack's events.
+
+use serde_json::Value;
+
+use crate::domain::message::{Inbound, Opens, Treatment};
+
+use super::envelope::{Envelope, Reason, text};
+use super::installation::{Installations, Served};
+use super::message::Message;
+use super::policy::Policy;
+use super::words;
+
+/// The sender of Slack's own notices; they have neither a subtype nor a `bot_id`.
+const SLACKBOT: &str = "USLACK";
+
+/// Reads events.
+pub(super) struct Reader {
+    /// Where, and to whom, the bot may answer.
+    pub(super) policy: Policy,
+    /// Whether replies in a thread that the bot takes part in are answered without a new mention.
+    pub(super) follow_threads: bool,
+    /// What the person is told of a message without a word in it, as it is posted.
+    pub(super) only_text: Option<String>,
+}
+
+/// Why an event is passed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trigger {
+    /// The bot is mentioned.
+    Mention,
+    /// Somebody wrote to the bot itself.
+    Direct,
+    /// Somebody wrote in a thread, maybe one that the bot takes part in.
+    Reply,
+}
+
+impl Reader {
+    /// The message that an event brings, or why it is left.
+    pub(super) fn read(&self, envelope: &Envelope, installations: &Installations) -> Result<Inbound, Reason> {
+        let mention = match text(envelope.event, "type") {
+            Some("app_mention") => true,
+            Some("message") => false,
+            Some("app_uninstalled") => return Err(farewell(envelope, "app_uninstalled")),
+            Some("tokens_revoked") => return Err(farewell(envelope, "tokens_revoked")),
+            _ => return Err("unknown_event"),
+        };
+        let installation = match installations.serve(&envelope.account) {
+            Served::Yes(installation) => Some(installation),
+            Served::NotYet => None,
+            Served::No => return Err("not_installed"),
+        };
+        let known = installation
+            .as_ref()
+            .and_then(|installation| installation.bot_user.as_deref());
+        let is_bot = |user: &str| Some(user) == envelope.bot_user || Some(user) == known;
+
+        written_by_a_person(envelope.event)?;
+        let message = Message::read(envelope.event)?;
+        if message.user == SLACKBOT || is_bot(message.user) {
+            return Err(if message.user == SLACKBOT {
+                "slackbot"
+            } else {
+                "own"
+            });
+        }
+        self.policy.check(envelope, &message)?;
+        let words = words::read(text(envelope.event, "text").unwrap_or_default(), is_bot);
+        let trigger = self.trigger(&message, mention, &words)?;
+        let treatment = self.treatment(&message, &words.text);
+        // Whoever writes in a thread does not call the bot into it: the mention beside it does, or nobody.
+        let opens = if trigger == Trigger::Reply {
+            Opens::Nothing
+        } else {
+            Opens::Thread
+        };
+        message.inbound(envelope, opens, words.text, treatment)
+    }
+
+    /// A mention comes as `app_mention`, and as `message` too, in either order. In a thread both are passed on: one
+    /// key makes them one, and only `app_mention` opens a thread. Elsewhere `message` is left to its twin and uses up
+    /// no key that the twin needs.
+    fn trigger(&self, message: &Message, mention: bool, words: &words::Words) -> Result<Trigger, Reason> {
+        if message.direct {
+            return Ok(Trigger::Direct);
+        }
+        if mention {
+            return Ok(Trigger::Mention);
+        }
+        match message.thread_ts {
+            None => Err("left_to_mention"),
+            Some(_) if words.mentions_bot => Ok(Trigger::Reply),
+            Some(_) if !self.follow_threads => Err("not_followed"),
+            Some(_) if words.mentions_other => Err("mentions_other"),
+            Some(_) => Ok(Trigger::Reply),
+        }
+    }
+
+    fn treatment(&self, message: &Message, words: &str) -> Treatment {
+        if !words.is_empty() {
+            Treatment::Ask
+        } else if message.has_files() {
+            Treatment::Ignore {
+                reason: "only_files",
+                notice: self.only_text.clone(),
+            }
+        } else {
+            Treatment::Ignore {
+                reason: "empty",
+                notice: None,
+            }
+        }
+    }
+}
+
+/// Whether a message is a person's text. Posts of bots (one's own among them, which come without a subtype) and news
+/// about a message or a channel are not.
+fn written_by_a_person(event: &Value) -> Result<(), Reason> {
+    if is_there(event, "bot_id") || is_there(event, "bot_profile") {
+        return Err("bot");
+    }
+    if event.get("hidden").and_then(Value::as_bool) == Some(true) && !is_there(event, "subtype") {
+        return Err("hidden");
+    }
+    match event.get("subtype") {
+        None | Some(Value::Null) => Ok(()),
+        Some(subtype) => by_subtype(subtype.as_str().unwrap_or_default()),
+    }
+}
+
+fn by_subtype(subtype: &str) -> Result<(), Reason> {
+    Err(match subtype {
+        "file_share" | "thread_broadcast" | "me_message" => return Ok(()),
+        "bot_message" => "bot",
+        "message_changed" => "message_changed",
+        "message_deleted" => "message_deleted",
+        "message_replied" => "message_replied",
+        "assistant_app_thread" => "assistant_app_thread",
+        "tombstone" => "tombstone",
+        "ekm_access_denied" => "ekm_access_denied",
+        "bot_add" | "bot_remove" | "bot_enable" | "bot_disable" | "pinned_item" | "unpinned_item" => {
+            "channel_news"
+        }
+        news if ["channel_", "group_", "mpim_"]
+            .iter()
+            .any(|kind| news.starts_with(kind)) =>
+        {
+            "channel_news"
+        }
+        _ => "unknown_subtype",
+    })
+}
+
+fn is_there(event: &Value, key: &str) -> bool {
+    event.get(key).is_some_and(|value| !value.is_null())
+}
+
+/// The app was removed somewhere, or tokens of it were withdrawn. Nothing is undone by it: deliveries that Slack then
+/// refuses are held until there is a token again.
+fn farewell(envelope: &Envelope, news: Reason) -> Reason {
+    let about_bot = news == "app_uninstalled"
+        || envelope
+            .event
+            .pointer("/tokens/bot")
+            .and_then(Value::as_array)
+            .is_some_and(|users| !users.is_empty());
+    if about_bot {
+        tracing::warn!(account = %envelope.account, event = news, "the app lost its access to this workspace; install it again");
+    }
+    news
+}

@@ -1,0 +1,244 @@
+//! The walk through a webhook: every entry, change and item by itself, so that a broken one never costs its
+//! neighbours anything. Meta puts up to 1,000 of them into one POST.
+
+use serde_json::Value;
+
+use super::people::Person;
+use super::receipts::Status;
+use super::renames::System;
+use super::{NAME, json, kinds, receipts, renames};
+use crate::channel::Received;
+use crate::domain::message::{Arrival, Inbound, Opens, Treatment};
+use crate::domain::{AccountKey, DedupKey, Time};
+
+/// The only `object` whose webhooks are for us.
+const OBJECT: &str = "whatsapp_business_account";
+
+/// The longest id of a message that is believed, in bytes; Meta's have fewer than 100.
+const LONGEST_MESSAGE_ID: usize = 512;
+
+/// A time before WhatsApp was founded (2009) is none.
+const EARLIEST: Time = Time::from_secs(1_230_768_000);
+
+/// Why something is dropped.
+mod reasons {
+    pub(super) const MALFORMED: &str = "malformed_item";
+    pub(super) const OTHER_OBJECT: &str = "other_object";
+    pub(super) const OTHER_FIELD: &str = "other_field";
+    pub(super) const OTHER_NUMBER: &str = "other_number";
+    pub(super) const OTHER_STATUS: &str = "other_status";
+    pub(super) const ECHO: &str = "echo";
+    pub(super) const STANDBY: &str = "standby";
+    pub(super) const GROUP: &str = "group";
+    pub(super) const SYSTEM: &str = "system";
+    pub(super) const ACCOUNT_ERROR: &str = "account_error";
+    pub(super) const EMPTY: &str = "empty_change";
+}
+
+/// What reading depends on.
+pub(super) struct Context<'a> {
+    /// The `phone_number_id`s that are served; empty: all.
+    pub numbers: &'a [String],
+    /// What a person is told who sent something other than text, if anything.
+    pub only_text: Option<&'a str>,
+    /// The present time.
+    pub now: Time,
+}
+
+/// Reads a webhook. Whatever is in it, it is understood as far as possible: Meta delivers again for a week what is
+/// not acknowledged.
+pub(super) fn webhook(body: &Value, context: &Context<'_>) -> Received {
+    let mut walk = Walk {
+        context,
+        arrivals: Vec::new(),
+        dropped: Vec::new(),
+    };
+    if json::text(body, "object") == Some(OBJECT) {
+        walk.each(body, "entry", |walk, entry| {
+            walk.each(entry, "changes", Walk::change);
+        });
+    } else {
+        walk.dropped.push(reasons::OTHER_OBJECT);
+    }
+    // Meta promises no order; within one POST its times tell it. Those of one second stay as they came.
+    walk.arrivals.sort_by_key(|(at, _)| *at);
+    let arrivals = walk.arrivals.into_iter().map(|(_, arrival)| arrival).collect();
+    Received {
+        arrivals,
+        dropped: walk.dropped,
+        ..Received::default()
+    }
+}
+
+/// The id of a message or status: printable ASCII, not too long.
+pub(super) fn message_id(item: &Value) -> Option<String> {
+    let id = json::text(item, "id")?;
+    let plain = !id.is_empty() && id.len() <= LONGEST_MESSAGE_ID && id.bytes().all(|b| b.is_ascii_graphic());
+    plain.then(|| id.to_owned())
+}
+
+struct Walk<'a> {
+    context: &'a Context<'a>,
+    arrivals: Vec<(Time, Arrival)>,
+    dropped: Vec<&'static str>,
+}
+
+impl Walk<'_> {
+    /// Visits the items of a list that must be there.
+    fn each(&mut self, parent: &Value, name: &str, visit: impl Fn(&mut Self, &Value)) {
+        match parent.get(name).and_then(Value::as_array) {
+            Some(items) => items.iter().for_each(|item| visit(self, item)),
+            None => self.dropped.push(reasons::MALFORMED),
+        }
+    }
+
+    /// One of `changes`.
+    fn change(&mut self, change: &Value) {
+        match json::text(change, "field") {
+            Some("messages") => {}
+            Some("smb_message_echoes") => return self.dropped.push(reasons::ECHO),
+            Some("standby") => return self.dropped.push(reasons::STANDBY),
+            Some(_) => return self.dropped.push(reasons::OTHER_FIELD),
+            None => return self.dropped.push(reasons::MALFORMED),
+        }
+        let value = change.get("value").unwrap_or(&Value::Null);
+        match account_of(value) {
+            Some(account) if self.serves(&account) => self.value(value, &account),
+            Some(_) => self.dropped.push(reasons::OTHER_NUMBER),
+            None => self.dropped.push(reasons::MALFORMED),
+        }
+    }
+
+    fn serves(&self, account: &AccountKey) -> bool {
+        let numbers = self.context.numbers;
+        numbers.is_empty() || numbers.iter().any(|number| number == account.account())
+    }
+
+    /// The `value` of a change of field `messages`, for one of our numbers.
+    fn value(&mut self, value: &Value, account: &AccountKey) {
+        let contacts = value
+            .get("contacts")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
+        let lists =
+            ["messages", "statuses", "errors"].map(|name| value.get(name).filter(|list| !list.is_null()));
+        if lists.iter().all(Option::is_none) {
+            return self.dropped.push(reasons::EMPTY);
+        }
+        let [messages, statuses, errors] = lists.map(|list| list.is_some());
+        if messages {
+            self.each(value, "messages", |walk, message| {
+                walk.message(message, contacts, account);
+            });
+        }
+        if statuses {
+            self.each(value, "statuses", |walk, status| walk.status(status, account));
+        }
+        if errors {
+            self.each(value, "errors", |walk, _| {
+                walk.dropped.push(reasons::ACCOUNT_ERROR);
+            });
+        }
+    }
+
+    /// One of `messages`.
+    fn message(&mut self, message: &Value, contacts: &[Value], account: &AccountKey) {
+        if message.get("group_id").is_some_and(|id| !id.is_null()) {
+            return self.dropped.push(reasons::GROUP);
+        }
+        let (Some(id), Some(kind)) = (message_id(message), json::text(message, "type")) else {
+            return self.dropped.push(reasons::MALFORMED);
+        };
+        let at = self.time_of(message);
+        if kind == "system" {
+            return match renames::read(message, &id, account) {
+                System::Renamed(change) => self.arrivals.push((at, Arrival::Identity(change))),
+                System::Other => self.dropped.push(reasons::SYSTEM),
+                System::Malformed => self.dropped.push(reasons::MALFORMED),
+            };
+        }
+        match self.inbound(message, contacts, account, id, kinds::of(kind)) {
+            Some(inbound) => self.arrivals.push((at, Arrival::Message(inbound))),
+            None => self.dropped.push(reasons::MALFORMED),
+        }
+    }
+
+    /// A message of a person.
+    fn inbound(
+        &self,
+        message: &Value,
+        contacts: &[Value],
+        account: &AccountKey,
+        id: String,
+        kind: &kinds::Kind,
+    ) -> Option<Inbound> {
+        let person = Person::writer(message, contacts)?;
+        let (text, treatment) = self.treatment(kind, (kind.words)(message))?;
+        Some(Inbound {
+            account: account.clone(),
+            keys: vec![DedupKey::new(account, "message", &id)],
+            identifiers: person.identifiers(account),
+            opens: Opens::Thread,
+            place: None,
+            address: person.address(account)?,
+            route: person.route(),
+            country: person.country(),
+            platform_id: id,
+            sent_at: self.time_of(message),
+            text,
+            treatment,
+        })
+    }
+
+    /// What to do with these words of a message of this kind; none if it is malformed.
+    fn treatment(&self, kind: &kinds::Kind, words: kinds::Words) -> Option<(String, Treatment)> {
+        match words {
+            kinds::Words::Written(text) if text.is_empty() => Some((
+                text,
+                Treatment::Ignore {
+                    reason: "empty",
+                    notice: None,
+                },
+            )),
+            kinds::Words::Written(text) => Some((text, Treatment::Ask)),
+            kinds::Words::None => {
+                let notice = self.context.only_text.filter(|_| kind.told).map(str::to_owned);
+                Some((
+                    String::new(),
+                    Treatment::Ignore {
+                        reason: kind.reason,
+                        notice,
+                    },
+                ))
+            }
+            kinds::Words::Malformed => None,
+        }
+    }
+
+    /// One of `statuses`.
+    fn status(&mut self, status: &Value, account: &AccountKey) {
+        let at = self.time_of(status);
+        match receipts::read(status, account, at) {
+            Status::Told(receipt) => self.arrivals.push((at, Arrival::Receipt(receipt))),
+            Status::Other => self.dropped.push(reasons::OTHER_STATUS),
+            Status::Malformed => self.dropped.push(reasons::MALFORMED),
+        }
+    }
+
+    /// When an item happened: `timestamp`, in seconds; now, if that is missing, absurd or still to come.
+    fn time_of(&self, item: &Value) -> Time {
+        let told = json::scalar(item, "timestamp")
+            .and_then(|text| text.trim().parse().ok())
+            .map(Time::from_secs);
+        told.filter(|at| (EARLIEST..=self.context.now).contains(at))
+            .unwrap_or(self.context.now)
+    }
+}
+
+/// The installation that a change concerns. The id becomes part of a URL, so it is letters and digits only.
+fn account_of(value: &Value) -> Option<AccountKey> {
+    let id = json::scalar(value.get("metadata")?, "phone_number_id")?;
+    id.bytes()
+        .all(|b| b.is_ascii_alphanumeric())
+        .then(|| AccountKey::new(NAME, &id))?
+}

@@ -1,0 +1,97 @@
+//! Webhooks with something wrong anywhere in them: never a panic, never a message of nobody.
+
+use proptest::prelude::*;
+
+use super::webhooks::{inbound, message};
+use super::*;
+
+/// A webhook with one item of every sort.
+fn everything() -> Value {
+    webhook(&json!({
+        "contacts": [{"profile": {"name": "Ann"}, "wa_id": "16505551234", "user_id": "US.1"}],
+        "messages": [
+            message("1", "Hi"),
+            {"id": "2", "from": "16505551234", "type": "interactive", "timestamp": 1_790_812_700,
+                "interactive": {"type": "list_reply", "list_reply": {"id": "r", "title": "Row"}}},
+            {"id": "3", "from_user_id": "US.2", "type": "image", "image": {"id": "9", "caption": "?"}},
+            {"id": "4", "from": "16505551234", "type": "system", "system": {"type": "user_changed_number",
+                "body": "User changed from US.1 to US.3", "wa_id": "12195555358"}},
+        ],
+        "statuses": [{"id": "5", "status": "failed", "errors": [{"code": 131_047, "title": "t",
+            "error_data": {"details": "d"}}], "pricing": {"billable": true}}],
+        "errors": [{"code": 1}],
+    }))
+}
+
+/// Replaces the `nth` value inside `value`, counted from the outside, by another.
+fn replace(value: &mut Value, nth: &mut usize, with: &Value) {
+    if *nth == 0 {
+        *value = with.clone();
+        *nth = usize::MAX;
+        return;
+    }
+    *nth -= 1;
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| step(item, nth, with)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| step(item, nth, with)),
+        _ => {}
+    }
+}
+
+fn step(value: &mut Value, nth: &mut usize, with: &Value) {
+    if *nth != usize::MAX {
+        replace(value, nth, with);
+    }
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!(null)),
+        Just(json!([])),
+        Just(json!({})),
+        Just(json!([null, 1, "x", {"id": "y"}])),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "[A-Z]{2}\\.[0-9]{1,5}|[0-9]{5,12}|sent|system|text|9{20}".prop_map(Value::from),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn wrong_types_anywhere_never_harm(nth in prop::collection::vec((0usize..90, any_value()), 1..4)) {
+        let mut body = everything();
+        for (mut nth, with) in nth {
+            replace(&mut body, &mut nth, &with);
+        }
+        let (channel, _) = build(settings());
+        let received = post(&*channel, body.to_string().as_bytes()).unwrap();
+        prop_assert!(received.arrivals.len() <= 5);
+        for message in inbound(&received) {
+            prop_assert!(!message.identifiers.is_empty() && !message.keys.is_empty());
+            prop_assert!(message.route.get("to").or(message.route.get("recipient")).is_some());
+        }
+    }
+
+    #[test]
+    fn bytes_changed_anywhere_never_harm(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+        whole in any::<bool>(),
+    ) {
+        let mut body = everything().to_string().into_bytes();
+        for (at, byte) in changes {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        if !whole {
+            body.truncate(cut.index(body.len()));
+        }
+        let (channel, _) = build(settings());
+        match post(&*channel, &body) {
+            Ok(_) | Err(Rejection::Malformed { .. }) => {}
+            Err(other) => prop_assert!(false, "{other:?}"),
+        }
+    }
+}

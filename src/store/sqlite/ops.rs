@@ -1,0 +1,85 @@
+//! What can be written, and what comes of it.
+
+use crate::domain::delivery::{SendClaim, Settlement};
+use crate::domain::message::{Accepted, Admission};
+use crate::domain::routing::Routes;
+use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
+use crate::domain::{DeliveryId, MessageId, Time};
+use crate::store::operator::{ThreadChange, ThreadRow};
+use crate::store::{Claims, Quota, StoreError, Swept, Work};
+
+/// A write. It is only read, so that it can be tried again by itself if its batch fails.
+pub(super) enum Op {
+    Accept(Vec<Admission>),
+    ClaimTurns(Wanted),
+    CompleteTurn(TurnClaim, CompletedTurn),
+    DeferTurn(ClaimKey, Deferral),
+    BuryTurn(TurnClaim, Burial),
+    ClaimSends(Wanted),
+    Settle(SendClaim, Settlement),
+    Change(Change),
+}
+
+/// Work that is wanted.
+pub(super) struct Wanted {
+    pub(super) quotas: Vec<Quota>,
+    pub(super) now: Time,
+    pub(super) lease_until: Time,
+}
+
+/// The writes that are rare: each is a statement or two of its own.
+pub(super) enum Change {
+    Release { work: Work, held: String, now: Time },
+    Recover { routes: Routes, now: Time, look_at: Time },
+    Sweep { keys_before: Time, from: i64 },
+    Thread { name: String, change: ThreadChange, now: Time },
+    Replay { letter: Letter, routes: Routes, now: Time },
+    Purge { letter: Letter, now: Time },
+    CheckWritable,
+}
+
+/// What a dead letter's id names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Letter {
+    Message(MessageId),
+    Delivery(DeliveryId),
+}
+
+impl Letter {
+    /// What an operator's text names, if it is such an id.
+    pub(super) fn named(id: &str) -> Option<Self> {
+        id.parse().map(Self::Message).or_else(|_| id.parse().map(Self::Delivery)).ok()
+    }
+}
+
+/// What came of a write.
+pub(super) enum Outcome {
+    Done,
+    Accepted(Vec<Accepted>),
+    Turns(Claims<TurnClaim>),
+    Sends(Claims<SendClaim>),
+    Next(Option<Box<SendClaim>>),
+    Count(u64),
+    Flag(bool),
+    Swept(Swept),
+    Thread(Option<ThreadRow>),
+    /// The claim was no longer the caller's; nothing was written for it.
+    Fenced,
+}
+
+impl Outcome {
+    pub(super) fn refuse_fenced(self) -> Result<Self, StoreError> {
+        match self {
+            Self::Fenced => Err(StoreError::Fenced),
+            other => Ok(other),
+        }
+    }
+}
+
+/// The number by which the table `work` knows a kind.
+pub(super) fn kind(work: Work) -> i64 {
+    match work {
+        Work::Turn => 1,
+        Work::Send => 2,
+    }
+}

@@ -1,0 +1,322 @@
+//! What a batch of arrivals means: decisions in memory, between one read and one write.
+//!
+//! The batch is gone through in order; what an earlier arrival decided is seen by a later one, as if each had been
+//! written before the next was read.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::domain::account::{AccountKey, AliasKey};
+use crate::domain::identity::{self, Identifier, IdentityChange, Known, Renaming, Resolution};
+use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Lane, Receipt, Treatment};
+use crate::domain::routing::send_lane;
+use crate::domain::thread::ThreadState;
+use crate::domain::{DedupKey, DeliveryId, MessageId, ThreadId, Time};
+
+/// A person hears a notice at most once in this time and thread, whatever kinds of message came.
+pub(super) const NOTICE_EVERY: Duration = Duration::from_hours(24);
+
+/// A thread as far as accepting concerns it.
+#[derive(Debug, Clone)]
+pub(super) struct ThreadNow {
+    pub(super) bound: Option<AliasKey>,
+    pub(super) last_seq: i64,
+    pub(super) last_part: i64,
+    pub(super) state: ThreadState,
+    pub(super) noticed_at: Option<Time>,
+}
+
+/// A delivery that a receipt may speak of.
+#[derive(Debug, Clone)]
+pub(super) struct DeliveryNow {
+    pub(super) id: DeliveryId,
+    pub(super) account: AccountKey,
+    pub(super) platform_id: Option<String>,
+    pub(super) state: String,
+    pub(super) stage: i64,
+}
+
+/// What the read found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) aliases: HashMap<AliasKey, ThreadId>,
+    pub(super) threads: HashMap<ThreadId, ThreadNow>,
+    pub(super) keys: HashSet<DedupKey>,
+    pub(super) deliveries: Vec<DeliveryNow>,
+}
+
+/// A thread to write: new, or with a message more.
+#[derive(Debug)]
+pub(super) struct ThreadWrite {
+    pub(super) account: AccountKey,
+    pub(super) place: Option<String>,
+    pub(super) address: AliasKey,
+    pub(super) route: String,
+    pub(super) country: Option<String>,
+    pub(super) inbound_at: Time,
+    pub(super) at: Time,
+}
+
+/// A message to write.
+#[derive(Debug)]
+pub(super) struct MessageWrite {
+    pub(super) id: MessageId,
+    pub(super) platform_id: String,
+    pub(super) text: String,
+    pub(super) state: &'static str,
+    pub(super) code: Option<&'static str>,
+    pub(super) sent_at: Time,
+    pub(super) at: Time,
+}
+
+/// A notice to write.
+#[derive(Debug)]
+pub(super) struct NoticeWrite {
+    pub(super) id: DeliveryId,
+    pub(super) body: String,
+    pub(super) lane: Lane,
+    pub(super) at: Time,
+}
+
+/// Work to write: a thread's messages, from `first` on, wait for their turn.
+#[derive(Debug)]
+pub(super) struct TurnWrite {
+    pub(super) lane: Lane,
+    pub(super) first: i64,
+    pub(super) wait: Duration,
+    pub(super) max_wait: Duration,
+    pub(super) at: Time,
+}
+
+/// A receipt to write.
+#[derive(Debug)]
+pub(super) struct ReceiptWrite {
+    pub(super) delivery: DeliveryId,
+    pub(super) receipt: Receipt,
+}
+
+/// Everything that a batch writes.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) found: Found,
+    pub(super) keys: Vec<(DedupKey, Time)>,
+    pub(super) aliases: HashMap<AliasKey, (ThreadId, i64, Time)>,
+    pub(super) threads: HashMap<ThreadId, ThreadWrite>,
+    pub(super) messages: Vec<MessageWrite>,
+    pub(super) turns: HashMap<ThreadId, TurnWrite>,
+    pub(super) notices: Vec<NoticeWrite>,
+    pub(super) receipts: Vec<ReceiptWrite>,
+    /// Threads of early names, and the threads that take their names over.
+    pub(super) adoptions: Vec<(ThreadId, ThreadId)>,
+}
+
+impl Plan {
+    pub(super) fn new(found: Found) -> Self {
+        Self { found, ..Self::default() }
+    }
+
+    /// Decides about one arrival.
+    pub(super) fn admit(&mut self, admission: &Admission) -> Accepted {
+        match &admission.arrival {
+            Arrival::Message(inbound) => self.message(inbound, admission),
+            Arrival::Receipt(receipt) => self.receipt(receipt),
+            Arrival::Identity(change) => self.rename(change, admission.at),
+        }
+    }
+
+    fn message(&mut self, inbound: &Inbound, admission: &Admission) -> Accepted {
+        let resolution =
+            identity::resolve(&inbound.identifiers, inbound.opens, &self.known(&inbound.identifiers));
+        if resolution == Resolution::NotForUs {
+            return Accepted::Ignored("unknown_thread");
+        }
+        if !self.take_keys(&inbound.keys, admission.at) {
+            return Accepted::Duplicate;
+        }
+        let (thread, point, bind) = match resolution {
+            Resolution::Join { thread, point, bind } => (thread, point, bind),
+            Resolution::Open { point, bind } => (self.open(), point, bind),
+            Resolution::NotForUs => return Accepted::Ignored("unknown_thread"),
+        };
+        self.point(thread, &point, bind, admission.at);
+        self.touch(thread, inbound, admission.at);
+        self.record(thread, inbound, admission)
+    }
+
+    fn record(&mut self, thread: ThreadId, inbound: &Inbound, admission: &Admission) -> Accepted {
+        let Some(now) = self.found.threads.get_mut(&thread) else {
+            return Accepted::Ignored("unknown_thread");
+        };
+        now.last_seq += 1;
+        let seq = now.last_seq;
+        let (state, code, outcome) = match (&inbound.treatment, now.state) {
+            (Treatment::Ignore { reason, .. }, _) => ("ignored", Some(*reason), Accepted::Ignored(reason)),
+            (Treatment::Ask, ThreadState::Paused) => ("handed", None, Accepted::Handed),
+            (Treatment::Ask, ThreadState::Open) => ("pending", None, Accepted::Queued),
+        };
+        self.messages.push(MessageWrite {
+            id: MessageId::new(thread, seq),
+            platform_id: inbound.platform_id.clone(),
+            text: inbound.text.clone(),
+            state,
+            code,
+            sent_at: inbound.sent_at,
+            at: admission.at,
+        });
+        if outcome == Accepted::Queued {
+            self.queue(thread, seq, admission);
+        }
+        if let Treatment::Ignore { notice: Some(text), .. } = &inbound.treatment {
+            self.notice(thread, text, &inbound.account, admission.at);
+        }
+        outcome
+    }
+
+    fn queue(&mut self, thread: ThreadId, seq: i64, admission: &Admission) {
+        let turn = self.turns.entry(thread).or_insert_with(|| TurnWrite {
+            lane: admission.lane.clone(),
+            first: seq,
+            wait: admission.wait,
+            max_wait: admission.max_wait,
+            at: admission.at,
+        });
+        turn.at = turn.at.max(admission.at);
+    }
+
+    fn notice(&mut self, thread: ThreadId, text: &str, account: &AccountKey, at: Time) {
+        let Some(now) = self.found.threads.get_mut(&thread) else { return };
+        let lately = now.noticed_at.is_some_and(|last| at.since(last) < NOTICE_EVERY);
+        if lately || text.is_empty() || now.state == ThreadState::Paused {
+            return;
+        }
+        now.noticed_at = Some(at);
+        now.last_part += 1;
+        let id = DeliveryId::new(thread, now.last_part);
+        self.notices.push(NoticeWrite { id, body: text.to_owned(), lane: send_lane(account), at });
+    }
+
+    fn receipt(&mut self, receipt: &Receipt) -> Accepted {
+        let names = |delivery: &&mut DeliveryNow| {
+            delivery.account == receipt.account
+                && (receipt.delivery == Some(delivery.id)
+                    || delivery.platform_id.as_deref() == Some(&receipt.platform_id))
+        };
+        let Some(delivery) = self.found.deliveries.iter_mut().find(names) else {
+            return Accepted::Unknown;
+        };
+        let (stage, _) = receipt.fate.stage();
+        if stage <= delivery.stage {
+            return Accepted::Duplicate;
+        }
+        let found = delivery.state == "unknown" && !matches!(receipt.fate, Fate::Failed { .. });
+        delivery.stage = stage;
+        if found {
+            "sent".clone_into(&mut delivery.state);
+        }
+        self.receipts.push(ReceiptWrite { delivery: delivery.id, receipt: receipt.clone() });
+        if found { Accepted::Found } else { Accepted::Applied }
+    }
+
+    fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
+        if !self.take_keys(&change.keys, at) {
+            return Accepted::Duplicate;
+        }
+        let all: Vec<Identifier> = change.old.iter().chain(&change.new).cloned().collect();
+        match identity::rename(&change.old, &change.new, &self.known(&all)) {
+            Renaming::Rename { thread, point, bind, adopt } => {
+                self.point(thread, &point, bind, at);
+                self.reroute(thread, change, at);
+                if let Some(early) = adopt {
+                    self.adopt(early, thread);
+                }
+                Accepted::Applied
+            }
+            Renaming::Keep { point, bind } => {
+                let thread = self.open();
+                self.point(thread, &point, bind, at);
+                self.reroute(thread, change, at);
+                Accepted::Unknown
+            }
+            Renaming::Nothing => Accepted::Unknown,
+        }
+    }
+
+    /// The route of the latest name stays where a later change came first.
+    fn reroute(&mut self, thread: ThreadId, change: &IdentityChange, at: Time) {
+        let write = ThreadWrite {
+            account: change.account.clone(),
+            place: None,
+            address: change.address.clone(),
+            route: change.route.to_string(),
+            country: None,
+            inbound_at: Time::default(),
+            at,
+        };
+        self.threads.insert(thread, write);
+    }
+
+    fn adopt(&mut self, early: ThreadId, thread: ThreadId) {
+        for found in self.found.aliases.values_mut().filter(|found| **found == early) {
+            *found = thread;
+        }
+        if let Some(write) = self.threads.remove(&early) {
+            self.threads.insert(thread, write);
+        }
+        self.aliases.values_mut().filter(|row| row.0 == early).for_each(|row| row.0 = thread);
+        self.adoptions.push((early, thread));
+    }
+
+    fn known(&self, identifiers: &[Identifier]) -> HashMap<AliasKey, Known> {
+        let look = |identifier: &Identifier| {
+            let thread = *self.found.aliases.get(&identifier.alias)?;
+            let now = self.found.threads.get(&thread)?;
+            let known = Known { thread, bound: now.bound.clone(), written: now.last_seq > 0 };
+            Some((identifier.alias.clone(), known))
+        };
+        identifiers.iter().filter_map(look).collect()
+    }
+
+    /// Takes all keys; true if none was taken before.
+    fn take_keys(&mut self, keys: &[DedupKey], at: Time) -> bool {
+        let mut fresh = true;
+        for key in keys {
+            if self.found.keys.insert(*key) {
+                self.keys.push((*key, at));
+            } else {
+                fresh = false;
+            }
+        }
+        fresh
+    }
+
+    fn open(&mut self) -> ThreadId {
+        let thread = ThreadId::new();
+        let now = ThreadNow { bound: None, last_seq: 0, last_part: 0, state: ThreadState::Open, noticed_at: None };
+        self.found.threads.insert(thread, now);
+        thread
+    }
+
+    fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Option<AliasKey>, at: Time) {
+        for identifier in point {
+            self.found.aliases.insert(identifier.alias.clone(), thread);
+            self.aliases.insert(identifier.alias.clone(), (thread, identifier.strength.as_i64(), at));
+        }
+        if let Some(now) = self.found.threads.get_mut(&thread).filter(|_| bind.is_some()) {
+            now.bound = bind;
+        }
+    }
+
+    fn touch(&mut self, thread: ThreadId, inbound: &Inbound, at: Time) {
+        let inbound_at = self.threads.get(&thread).map_or(inbound.sent_at, |w| w.inbound_at.max(inbound.sent_at));
+        let write = ThreadWrite {
+            account: inbound.account.clone(),
+            place: inbound.place.clone(),
+            address: inbound.address.clone(),
+            route: inbound.route.to_string(),
+            country: inbound.country.clone(),
+            inbound_at,
+            at,
+        };
+        self.threads.insert(thread, write);
+    }
+}

@@ -1,0 +1,227 @@
+//! The delivery: claims parts that are due, sends them, records what became of each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, info, warn};
+
+use super::Parts;
+use super::board::Board;
+use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
+use crate::domain::Time;
+use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
+use crate::domain::message::Lane;
+use crate::store::{StoreError, Work};
+
+/// How long a part waits whose channel is switched off, in case that was a mistake.
+const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
+
+/// How long after an unclear send it is looked for: time enough for a request that is still on the wire.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// How long between two tries to store an outcome.
+const STORE_AGAIN: Duration = Duration::from_millis(200);
+
+/// The delivery.
+pub(super) struct Delivery {
+    pub(super) parts: Parts,
+    pub(super) board: Arc<Board>,
+    pub(super) tasks: TaskTracker,
+    pub(super) lease: Duration,
+}
+
+impl Delivery {
+    /// Claims what is due and has a place. Returns the claims; each must be given to [`work`](Self::work).
+    pub(super) async fn claim(&self) -> Result<Vec<SendClaim>, StoreError> {
+        let now = self.parts.clock.now();
+        let quotas = self.board.quotas(now);
+        if quotas.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.parts.store.claim_sends(quotas.clone(), now, now.plus(self.lease)).await {
+            Ok(claims) => {
+                let mut got: HashMap<Lane, u32> = HashMap::new();
+                for claim in &claims.claims {
+                    *got.entry(claim.key.lane.clone()).or_default() += 1;
+                }
+                self.board.claimed(&quotas, &got, claims.lanes);
+                Ok(claims.claims)
+            }
+            Err(error) => {
+                self.board.claimed(&quotas, &HashMap::new(), Vec::new());
+                Err(error)
+            }
+        }
+    }
+
+    /// Works on a claim in a task of its own.
+    pub(super) fn spawn(self: &Arc<Self>, claim: SendClaim) {
+        let delivery = self.clone();
+        self.tasks.spawn(async move { delivery.work(claim).await });
+    }
+
+    /// Carries a part, and the thread's parts behind it, as far as they go.
+    pub(super) async fn work(&self, claim: SendClaim) {
+        let lane = claim.key.lane.clone();
+        let mut next = Some(claim);
+        while let Some(claim) = next {
+            let Some(channel) = self.parts.channel(&claim.thread.account) else {
+                let at = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
+                let outcome = SendOutcome::Again { at, counts: false, code: "channel_off".into(), held: None };
+                self.settle(&claim, outcome, false).await;
+                break;
+            };
+            let outcome = if claim.unknown {
+                self.look(&claim, &*channel).await
+            } else {
+                self.send(&claim, &*channel).await
+            };
+            let goes_on = matches!(outcome, SendOutcome::Sent { .. } | SendOutcome::Dead { .. });
+            next = self.settle(&claim, outcome, goes_on).await;
+        }
+        self.board.done(&lane);
+    }
+
+    async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> SendOutcome {
+        match channel.send(claim).await {
+            Ok(sent) => {
+                self.release(&claim.key.lane).await;
+                let now = self.parts.clock.now();
+                debug!(delivery = %claim.delivery, thread = %claim.key.thread, "sent");
+                count(channel.name(), "sent");
+                if let Some(asked_at) = claim.asked_at {
+                    let took = now.since(asked_at).as_secs_f64();
+                    histogram!("chatbridge_time_to_answer_seconds", "channel" => channel.name()).record(took);
+                }
+                SendOutcome::Sent { platform_id: sent.platform_id }
+            }
+            Err(refusal) => self.refused(claim, channel, &refusal),
+        }
+    }
+
+    fn refused(&self, claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOutcome {
+        let now = self.parts.clock.now();
+        let code = refusal.code.clone();
+        match refusal.disposition {
+            SendDisposition::Retry { after } => match self.parts.retry.delivery.after(claim.attempt, after) {
+                Some(wait) => {
+                    warn!(delivery = %claim.delivery, attempt = claim.attempt, %refusal, again_in = ?wait, "not sent yet");
+                    count(channel.name(), "retried");
+                    SendOutcome::Again { at: now.plus(wait), counts: true, code, held: None }
+                }
+                None => dead(claim, channel, refusal),
+            },
+            SendDisposition::Pause { scope, after } => {
+                debug!(delivery = %claim.delivery, code, ?after, "the platform asks for a pause");
+                count(channel.name(), "paused");
+                if scope == Scope::Account {
+                    self.board.block(&claim.key.lane, now.plus(after));
+                }
+                SendOutcome::Again { at: now.plus(after), counts: false, code, held: None }
+            }
+            SendDisposition::Unknown => {
+                warn!(delivery = %claim.delivery, %refusal, "it may have been sent; it will be looked for");
+                count(channel.name(), "unknown");
+                SendOutcome::Unknown { look_at: now.plus(LOOK_AFTER), code }
+            }
+            SendDisposition::Hold => {
+                let (at, news) = self.board.hold(&claim.key.lane, refusal.to_string(), now);
+                if news {
+                    error!(account = &*claim.key.lane, %refusal, "nothing can be sent; what is to be sent is kept and waits");
+                }
+                count(channel.name(), "held");
+                let held = Some(claim.key.lane.to_string());
+                SendOutcome::Again { at, counts: false, code, held }
+            }
+            SendDisposition::Dead => dead(claim, channel, refusal),
+        }
+    }
+
+    /// Looks for a part that may have been sent, and decides by what it finds.
+    async fn look(&self, claim: &SendClaim, channel: &dyn Channel) -> SendOutcome {
+        let now = self.parts.clock.now();
+        match channel.look_up(claim).await {
+            LookUp::Found { platform_id } => {
+                info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
+                super::count_unknown(channel.name(), "found");
+                count(channel.name(), "sent");
+                SendOutcome::Sent { platform_id }
+            }
+            LookUp::Later(wait) => SendOutcome::Unknown { look_at: now.plus(wait), code: "unknown".into() },
+            LookUp::Absent => self.resend(claim, channel, now),
+            LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
+            LookUp::Unknowable(UnknownPolicy::Park) => {
+                super::count_unknown(channel.name(), "parked");
+                count(channel.name(), "dead");
+                let reason = "nobody can tell whether it was sent; replay it if the person did not get it";
+                SendOutcome::Dead { code: "unknown_outcome".into(), reason: reason.into() }
+            }
+        }
+    }
+
+    /// The attempts of a part that keeps getting lost end too.
+    fn resend(&self, claim: &SendClaim, channel: &dyn Channel, now: Time) -> SendOutcome {
+        if self.parts.retry.delivery.after(claim.attempt, None).is_none() {
+            count(channel.name(), "dead");
+            let reason = "the platform took none of the attempts";
+            return SendOutcome::Dead { code: "attempts_exhausted".into(), reason: reason.into() };
+        }
+        warn!(delivery = %claim.delivery, "it is sent again");
+        super::count_unknown(channel.name(), "resent");
+        SendOutcome::Again { at: now, counts: true, code: "resent".into(), held: None }
+    }
+
+    /// The account works again: what was held goes on at once.
+    async fn release(&self, lane: &Lane) {
+        if !self.board.unhold(lane) {
+            return;
+        }
+        let now = self.parts.clock.now();
+        match self.parts.store.release(Work::Send, lane, now).await {
+            Ok(threads) => info!(account = &**lane, threads, "sending works again"),
+            Err(error) => warn!(account = &**lane, %error, "held deliveries go on as they come due"),
+        }
+        self.board.hint(lane, now);
+    }
+
+    async fn settle(&self, claim: &SendClaim, outcome: SendOutcome, claim_next: bool) -> Option<SendClaim> {
+        let at = self.parts.clock.now();
+        let due = match &outcome {
+            SendOutcome::Again { at, .. } => Some(*at),
+            SendOutcome::Unknown { look_at, .. } => Some(*look_at),
+            SendOutcome::Sent { .. } | SendOutcome::Dead { .. } => None,
+        };
+        let settlement = Settlement { outcome, at, claim_next, lease_until: at.plus(self.lease) };
+        let next = loop {
+            match self.parts.store.settle(claim.clone(), settlement.clone()).await {
+                Ok(next) => break next,
+                Err(error @ (StoreError::Fenced | StoreError::Closed)) => {
+                    warn!(delivery = %claim.delivery, %error, "the outcome of a send was not stored");
+                    break None;
+                }
+                Err(error) => {
+                    error!(delivery = %claim.delivery, %error, "the outcome of a send cannot be stored yet");
+                    tokio::time::sleep(STORE_AGAIN).await;
+                }
+            }
+        };
+        if next.is_none() {
+            self.board.hint(&claim.key.lane, due.unwrap_or(at));
+        }
+        next
+    }
+}
+
+fn dead(claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOutcome {
+    error!(delivery = %claim.delivery, thread = %claim.key.thread, attempts = claim.attempt, %refusal,
+           "given up: the part is a dead letter");
+    count(channel.name(), "dead");
+    SendOutcome::Dead { code: refusal.code.clone(), reason: refusal.message.clone() }
+}
+
+fn count(channel: &'static str, outcome: &'static str) {
+    counter!("chatbridge_deliveries_total", "channel" => channel, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,285 @@
+//! The dispatcher: claims turns that are due, asks the agent, stores what it answers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+use tracing::{debug, error, info, warn};
+
+use super::board::Board;
+use super::delivery::Delivery;
+use super::{Parts, TooOld};
+use crate::agent::livechatai::Links;
+use crate::agent::{AgentError, Answer, Disposition, Question};
+use crate::channel::Channel;
+use crate::domain::Time;
+use crate::domain::message::Lane;
+use crate::domain::routing::{Routes, send_lane};
+use crate::domain::turn::{Apology, Burial, CompletedTurn, Deferral, End, TurnClaim};
+use crate::store::{StoreError, Work};
+
+/// How long a lane waits whose channel is switched off, in case that was a mistake.
+const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
+
+/// How long between two tries to store an answer that is at hand.
+const STORE_AGAIN: Duration = Duration::from_millis(200);
+
+/// The dispatcher.
+pub(super) struct Dispatcher {
+    pub(super) parts: Parts,
+    pub(super) board: Arc<Board>,
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) lease: Duration,
+}
+
+impl Dispatcher {
+    /// Claims what is due and has a place. Returns the claims; each must be given to [`work`](Self::work).
+    pub(super) async fn claim(&self) -> Result<Vec<TurnClaim>, StoreError> {
+        let now = self.parts.clock.now();
+        let quotas = self.board.quotas(now);
+        if quotas.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.parts.store.claim_turns(quotas.clone(), now, now.plus(self.lease)).await {
+            Ok(claims) => {
+                let mut got: HashMap<Lane, u32> = HashMap::new();
+                for claim in &claims.claims {
+                    *got.entry(claim.key.lane.clone()).or_default() += 1;
+                }
+                self.board.claimed(&quotas, &got, claims.lanes);
+                Ok(claims.claims)
+            }
+            Err(error) => {
+                self.board.claimed(&quotas, &HashMap::new(), Vec::new());
+                Err(error)
+            }
+        }
+    }
+
+    /// Carries one turn to its end, or puts it back.
+    pub(super) async fn work(&self, claim: TurnClaim) {
+        let lane = claim.key.lane.clone();
+        let Some(channel) = self.parts.channel(&claim.thread.account) else {
+            self.board.done(&lane);
+            let until = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
+            self.defer(&claim, "channel_off", Deferral { until, counts: false, ambiguous: false, held: None }).await;
+            return;
+        };
+        if let Some(burial) = self.aged(&claim, &*channel) {
+            self.board.done(&lane);
+            self.bury(&claim, burial).await;
+            return;
+        }
+        let asked = self.ask(&claim, &*channel).await;
+        // The place is for asking; storing what came of it takes none.
+        self.board.done(&lane);
+        match asked {
+            Ok(answer) => {
+                self.release(&lane).await;
+                self.complete(&claim, &*channel, answer).await;
+            }
+            Err(refusal) => self.give_up_or_defer(&claim, &*channel, &refusal).await,
+        }
+    }
+
+    /// A turn that waited so long that it is too old, or that no reply could reach its person.
+    fn aged(&self, claim: &TurnClaim, channel: &dyn Channel) -> Option<Burial> {
+        let now = self.parts.clock.now();
+        let end = |code: &str, reason: &str, apology: Option<Apology>| Burial {
+            end: End::Dead,
+            code: code.to_owned(),
+            reason: reason.to_owned(),
+            apology,
+            at: now,
+        };
+        if channel.reply_window().is_some_and(|window| now.since(claim.thread.last_inbound_at) >= window) {
+            let reason = "it waited until the platform takes no reply any more";
+            return Some(end("window_closed", reason, None));
+        }
+        let waited = claim.messages.iter().map(|message| now.since(message.accepted_at)).max()?;
+        let too_old = self.parts.turn.too_old;
+        if waited <= self.parts.turn.max_age || too_old == TooOld::Answer {
+            return None;
+        }
+        let text = if too_old == TooOld::Apologise { self.parts.texts.too_old.as_str() } else { "" };
+        let apology = super::render_one(channel, text).map(|text| Apology { text, rationed: true });
+        Some(end("too_old", "it waited longer than turn.max_age", apology))
+    }
+
+    async fn ask(&self, claim: &TurnClaim, channel: &dyn Channel) -> Result<Answer, AgentError> {
+        let thread = &claim.thread;
+        let mut question = Question {
+            agent_id: self.parts.routes.agent(&thread.account, thread.place.as_deref()).to_owned(),
+            integration_type: channel.integration_type(),
+            conversation_id: thread.conversation_id.clone(),
+            text: claim.question(),
+            country: thread.country.clone(),
+        };
+        if claim.ambiguous {
+            if let Some(answer) = self.parts.agent.look_up(&question).await? {
+                info!(turn = %claim.turn, "the answer of an earlier attempt was found");
+                count(channel.name(), "found");
+                return Ok(answer);
+            }
+            count(channel.name(), "asked_again");
+        }
+        debug!(turn = %claim.turn, attempt = claim.attempt, messages = claim.messages.len(), "asking");
+        match self.parts.agent.ask(&question).await {
+            Err(AgentError { disposition: Disposition::ForgetConversation, .. }) => {
+                info!(turn = %claim.turn, "the agent no longer knows the conversation; asking without it");
+                question.conversation_id = None;
+                self.parts.agent.ask(&question).await
+            }
+            other => other,
+        }
+    }
+
+    async fn complete(&self, claim: &TurnClaim, channel: &dyn Channel, answer: Answer) {
+        let links = if self.parts.links == Links::List { &answer.links[..] } else { &[] };
+        let parts = channel.render(&answer.text, links);
+        let lane = send_lane(&claim.thread.account);
+        let now = self.parts.clock.now();
+        let reserved = self.delivery.board.reserve(&lane, now);
+        let done = CompletedTurn {
+            conversation_id: answer.conversation_id,
+            parts,
+            claim_first: reserved,
+            at: now,
+            lease_until: now.plus(self.delivery.lease),
+        };
+        let (turn, messages) = (claim.turn, claim.messages.len());
+        let result = self.until_stored(|| self.parts.store.complete_turn(claim.clone(), done.clone())).await;
+        match result {
+            Ok(Some(send)) => {
+                info!(%turn, messages, thread = %send.key.thread, "answered");
+                count(channel.name(), "answered");
+                self.delivery.spawn(send);
+                return;
+            }
+            Ok(None) => {
+                info!(%turn, messages, "answered");
+                count(channel.name(), "answered");
+            }
+            Err(_) => count(channel.name(), "fenced"),
+        }
+        if reserved {
+            self.delivery.board.done(&lane);
+        }
+        self.delivery.board.hint(&lane, now);
+    }
+
+    async fn give_up_or_defer(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError) {
+        let now = self.parts.clock.now();
+        let (after, ambiguous) = match refusal.disposition {
+            Disposition::Retry { after } => (after, false),
+            Disposition::Ambiguous => (None, true),
+            Disposition::Hold => return self.hold(claim, channel, refusal, now).await,
+            Disposition::ForgetConversation | Disposition::Fail => {
+                return self.bury_refused(claim, channel, refusal, now).await;
+            }
+        };
+        match self.parts.retry.agent.after(claim.attempt, after) {
+            Some(wait) => {
+                warn!(turn = %claim.turn, attempt = claim.attempt, %refusal, again_in = ?wait, "no answer yet");
+                count(channel.name(), "retried");
+                let deferral = Deferral { until: now.plus(wait), counts: true, ambiguous, held: None };
+                self.defer(claim, refusal.code, deferral).await;
+            }
+            None => self.bury_refused(claim, channel, refusal, now).await,
+        }
+    }
+
+    /// The agent waits for its operator: the turn is kept as it is, and no attempt is burnt.
+    async fn hold(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
+        let lane = &claim.key.lane;
+        let agent = Routes::agent_of_lane(lane).to_owned();
+        let (until, news) = self.board.hold(lane, refusal.to_string(), now);
+        if news {
+            error!(agent, %refusal, "the agent refuses to be asked; its questions are kept and wait");
+        }
+        self.note_held();
+        count(channel.name(), "held");
+        let deferral = Deferral { until, counts: false, ambiguous: false, held: Some(agent) };
+        self.defer(claim, refusal.code, deferral).await;
+    }
+
+    /// The agent answers again: what was held goes on at once.
+    async fn release(&self, lane: &Lane) {
+        if !self.board.unhold(lane) {
+            return;
+        }
+        self.note_held();
+        let agent = Routes::agent_of_lane(lane);
+        let now = self.parts.clock.now();
+        match self.parts.store.release(Work::Turn, agent, now).await {
+            Ok(threads) => info!(agent, threads, "the agent answers again"),
+            Err(error) => warn!(agent, %error, "held questions go on as they come due"),
+        }
+        match self.parts.store.lanes(Work::Turn).await {
+            Ok(lanes) => self.board.learn(lanes),
+            Err(error) => debug!(%error, "the lanes are read again in a moment"),
+        }
+    }
+
+    fn note_held(&self) {
+        let held = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
+        metrics::gauge!("chatbridge_held_agents").set(f64::from(held));
+    }
+
+    async fn bury_refused(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
+        let apology = super::render_one(channel, &self.parts.texts.unavailable)
+            .map(|text| Apology { text, rationed: false });
+        let burial = Burial {
+            end: End::Dead,
+            code: refusal.code.to_owned(),
+            reason: refusal.message.clone(),
+            apology,
+            at: now,
+        };
+        self.bury(claim, burial).await;
+    }
+
+    async fn bury(&self, claim: &TurnClaim, burial: Burial) {
+        error!(turn = %claim.turn, thread = %claim.key.thread, attempts = claim.attempt, code = burial.code,
+               reason = burial.reason, "given up: the messages are dead letters");
+        count(claim.thread.account.channel(), "dead");
+        let (at, apologised) = (burial.at, burial.apology.is_some());
+        let _ = self.until_stored(|| self.parts.store.bury_turn(claim.clone(), burial.clone())).await;
+        self.board.hint(&claim.key.lane, at);
+        if apologised {
+            self.delivery.board.hint(&send_lane(&claim.thread.account), at);
+        }
+    }
+
+    async fn defer(&self, claim: &TurnClaim, code: &str, deferral: Deferral) {
+        debug!(turn = %claim.turn, code, until = %deferral.until, "put back");
+        let until = deferral.until;
+        let _ = self.until_stored(|| self.parts.store.defer_turn(claim.key.clone(), deferral.clone())).await;
+        self.board.hint(&claim.key.lane, until);
+    }
+
+    /// Stores what must not be lost, however long the store takes: an answer that is dropped would be asked again.
+    async fn until_stored<T, F>(&self, write: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        loop {
+            match write().await {
+                Err(error @ (StoreError::Fenced | StoreError::Closed)) => {
+                    warn!(%error, "the outcome of a turn was not stored");
+                    return Err(error);
+                }
+                Err(error) => {
+                    error!(%error, "the outcome of a turn cannot be stored yet");
+                    tokio::time::sleep(STORE_AGAIN).await;
+                }
+                Ok(value) => return Ok(value),
+            }
+        }
+    }
+}
+
+fn count(channel: &str, outcome: &'static str) {
+    counter!("chatbridge_turns_total", "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,277 @@
+//! The real binary as a process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::config::Config;
+use super::{DEADLINE, Metrics, get};
+
+/// A running daemon. It is killed when dropped, and shows its last words if the test failed.
+pub(crate) struct Daemon {
+    child: Child,
+    output: Arc<Output>,
+    public: String,
+    admin: String,
+}
+
+/// Everything that the process printed so far.
+#[derive(Default)]
+struct Output {
+    lines: Mutex<Vec<String>>,
+    changed: Condvar,
+}
+
+/// A command that ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The exit code; none if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// What it printed.
+    pub(crate) stdout: String,
+    /// What it complained of.
+    pub(crate) stderr: String,
+}
+
+impl Finished {
+    /// Fails unless it exited with `code`.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// What it printed, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    /// All that it said.
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// The binary with a clean environment, at home in `home`.
+fn command(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatbridge"));
+    command.args(arguments).current_dir(home).stdin(Stdio::null());
+    for (name, _) in std::env::vars() {
+        let lower = name.to_lowercase();
+        if lower.starts_with("chatbridge_") || lower.ends_with("_proxy") || lower.starts_with("rust_log") {
+            command.env_remove(name);
+        }
+    }
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// Runs a command of the binary to its end.
+#[track_caller]
+pub(crate) fn run(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Finished {
+    let mut child = command(home, arguments, environment)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let drain = |stream: Option<Box<dyn Read + Send>>| {
+        let mut stream = stream.unwrap();
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stream.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    };
+    let stdout = drain(child.stdout.take().map(|stream| Box::new(stream) as _));
+    let stderr = drain(child.stderr.take().map(|stream| Box::new(stream) as _));
+    let status = end_of(&mut child, 2 * DEADLINE);
+    if status.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let finished = Finished {
+        code: status.and_then(|status| status.code()),
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+    };
+    assert!(
+        status.is_some(),
+        "{arguments:?} did not end within {:?}: {finished:#?}",
+        2 * DEADLINE
+    );
+    finished
+}
+
+/// By the shell's own `kill`: a process that is gone already needs no signal.
+fn signal(id: u32, name: &str) {
+    let kill = format!("kill -{name} {id}");
+    Command::new("sh")
+        .args(["-c", &kill])
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+}
+
+fn end_of(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let until = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        if Instant::now() > until {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+impl Daemon {
+    /// Starts `serve` and waits until it is up.
+    #[track_caller]
+    pub(crate) fn start(home: &Path, config_file: &str, config: &Config) -> Self {
+        let mut child = command(home, &["serve", "--config", config_file], config.environment())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Arc::new(Output::default());
+        output.follow(child.stdout.take().unwrap());
+        output.follow(child.stderr.take().unwrap());
+        let mut daemon = Self {
+            child,
+            output,
+            public: String::new(),
+            admin: String::new(),
+        };
+        daemon.public = daemon.listener("public");
+        daemon.admin = daemon.listener("admin");
+        daemon.wait_up();
+        daemon
+    }
+
+    /// The address that the log names for a listener, in the line that says so.
+    #[track_caller]
+    fn listener(&mut self, name: &str) -> String {
+        let until = Instant::now() + DEADLINE;
+        let said = format!("{name} listener");
+        loop {
+            let address = self.output.lines.lock().unwrap().iter().find_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                let fields = line.get("fields").unwrap_or(&line);
+                (fields["message"] == said).then_some(fields["address"].as_str()?.to_owned())
+            });
+            if let Some(address) = address {
+                return format!("http://{address}");
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < until,
+                "the daemon did not name its {name} listener (ended: {ended:?}); it said:\n{}",
+                self.log()
+            );
+            let lines = self.output.lines.lock().unwrap();
+            drop(
+                self.output
+                    .changed
+                    .wait_timeout(lines, Duration::from_millis(20))
+                    .unwrap(),
+            );
+        }
+    }
+
+    #[track_caller]
+    fn wait_up(&self) {
+        let until = Instant::now() + DEADLINE;
+        while !get(&format!("{}/healthz", self.public)).is_ok_and(|reply| reply.status == 200) {
+            assert!(
+                Instant::now() < until,
+                "/healthz does not answer 200; the daemon said:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Where the platforms reach it.
+    pub(crate) fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// Where the operator reaches it.
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Everything that it printed.
+    pub(crate) fn log(&self) -> String {
+        self.output.lines.lock().unwrap().join("\n")
+    }
+
+    /// A fresh look at its metrics.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Metrics {
+        let reply = get(&format!("{}/metrics", self.admin)).unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+        Metrics::new(reply.body)
+    }
+
+    /// Ends it in the hardest way.
+    pub(crate) fn kill9(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// What ends it in the hardest way, for another thread. The process stays ours to wait for, so its id does not
+    /// pass to anyone else meanwhile.
+    pub(crate) fn killer(&self) -> impl FnOnce() + Send + use<> {
+        let id = self.child.id();
+        move || signal(id, "KILL")
+    }
+
+    /// Whether it ended, and how.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn wait_end(&mut self) -> ExitStatus {
+        let status = end_of(&mut self.child, DEADLINE);
+        status.unwrap_or_else(|| panic!("the daemon does not end; it said:\n{}", self.log()))
+    }
+}
+
+impl Output {
+    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
+        let output = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines() {
+                let Ok(line) = line else { break };
+                output.lines.lock().unwrap().push(line);
+                output.changed.notify_all();
+            }
+        });
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill9();
+        if thread::panicking() {
+            let lines = self.output.lines.lock().unwrap();
+            let last = &lines[lines.len().saturating_sub(80)..];
+            eprintln!("the daemon's last words:\n{}", last.join("\n"));
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The daemon's database, touched from outside: as a careless operator or a later version would.
+
+use std::sync::Mutex;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Executor};
+
+use super::World;
+use super::web::runtime;
+
+fn open(world: &World) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(world.home().join("chatbridge.db"));
+    runtime().block_on(options.connect()).unwrap()
+}
+
+fn execute(connection: &mut SqliteConnection, sql: &'static str) {
+    runtime().block_on(connection.execute(sql)).unwrap();
+}
+
+/// Holds the database's write lock: nothing can be committed until it is released.
+pub(crate) struct Lock(Mutex<SqliteConnection>);
+
+impl Lock {
+    /// Takes the lock.
+    pub(crate) fn of(world: &World) -> Self {
+        let mut connection = open(world);
+        execute(&mut connection, "PRAGMA busy_timeout = 30000");
+        execute(&mut connection, "BEGIN IMMEDIATE");
+        Self(Mutex::new(connection))
+    }
+
+    /// Gives it back.
+    pub(crate) fn release(&self) {
+        execute(&mut self.0.lock().unwrap(), "ROLLBACK");
+    }
+}
+
+/// Makes the database look as if a later version had written it: it ran a migration that nobody knows here.
+pub(crate) fn pretend_newer(world: &World) {
+    let mut connection = open(world);
+    execute(
+        &mut connection,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (99991231235959, 'from the future', 1, x'00', 0)",
+    );
+    execute(&mut connection, "PRAGMA user_version = 2000000000");
+}

@@ -1,0 +1,42 @@
+//! What the tests stand on: stub platforms, a stub agent, the daemon as a process, signed senders.
+
+mod agent_stub;
+mod config;
+mod daemon;
+mod database;
+mod meta_stub;
+mod metrics;
+mod self_test;
+mod sign;
+mod slack_events;
+mod slack_stub;
+pub(crate) mod source;
+mod stub;
+mod traffic;
+mod web;
+mod whatsapp_webhooks;
+mod wire;
+mod world;
+
+pub(crate) use agent_stub::AgentStub;
+pub(crate) use config::Config;
+pub(crate) use daemon::{Daemon, Finished, run};
+pub(crate) use database::{Lock, pretend_newer};
+pub(crate) use meta_stub::MetaStub;
+pub(crate) use metrics::Metrics;
+pub(crate) use sign::{slack_signature, whatsapp_signature};
+pub(crate) use slack_events::SlackEvent;
+pub(crate) use slack_stub::SlackStub;
+pub(crate) use stub::{Answer, Call, Fault, Gate};
+pub(crate) use traffic::{Webhook, replies, said, seed, wait_all_answered};
+pub(crate) use web::{Reply, get, post};
+pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, webhook};
+pub(crate) use world::{
+    APOLOGY, APP_SECRET, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World, eventually,
+    unix_now,
+};
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives up on it. Far beyond what a loaded machine needs.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);

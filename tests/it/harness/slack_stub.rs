@@ -1,0 +1,274 @@
+//! Slack's Web API, as far as the bridge calls it.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+
+use serde_json::{Value, json};
+
+use super::stub::{Answer, Brain, Call, Stub};
+
+/// A stub of Slack.
+pub(crate) struct SlackStub(Stub<Slack>);
+
+impl Deref for SlackStub {
+    type Target = Stub<Slack>;
+    fn deref(&self) -> &Stub<Slack> {
+        &self.0
+    }
+}
+
+/// A message that Slack took.
+#[derive(Debug, Clone)]
+pub(crate) struct Post {
+    /// Its channel.
+    pub(crate) channel: String,
+    /// The root of its thread, if it stands in one.
+    pub(crate) thread_ts: Option<String>,
+    /// Its text, as posted.
+    pub(crate) text: String,
+    /// All arguments of the call.
+    pub(crate) json: Value,
+}
+
+impl SlackStub {
+    /// Slack with one workspace, `T1`, in which the bot is `U0BOT`.
+    pub(crate) fn start() -> Self {
+        Self(Stub::start(Slack::default()))
+    }
+
+    /// The token then belongs to this workspace and this bot user.
+    pub(crate) fn identity(&self, team: &str, bot_user: &str) {
+        self.brain(|slack| {
+            team.clone_into(&mut slack.team);
+            bot_user.clone_into(&mut slack.bot_user);
+        });
+    }
+
+    /// The messages that Slack took, in order.
+    pub(crate) fn posts(&self) -> Vec<Post> {
+        self.log(|log| log.iter().filter_map(as_post).collect())
+    }
+
+    /// The messages that Slack took whose text contains `text`.
+    pub(crate) fn posts_with(&self, text: &str) -> Vec<Post> {
+        self.posts()
+            .into_iter()
+            .filter(|post| post.text.contains(text))
+            .collect()
+    }
+
+    /// Waits for a message whose text contains `text`.
+    #[track_caller]
+    pub(crate) fn wait_post(&self, text: &str) -> Post {
+        self.wait(&format!("a Slack message with {text:?}"), |log| {
+            log.iter()
+                .filter_map(as_post)
+                .find(|post| post.text.contains(text))
+        })
+    }
+
+    /// Waits until Slack took `count` messages.
+    #[track_caller]
+    pub(crate) fn wait_posts(&self, count: usize) -> Vec<Post> {
+        self.wait(&format!("{count} Slack messages"), |log| {
+            let posts: Vec<Post> = log.iter().filter_map(as_post).collect();
+            (posts.len() >= count).then_some(posts)
+        })
+    }
+}
+
+fn as_post(call: &Call) -> Option<Post> {
+    let taken = call.kind == "chat.postMessage" && call.said["ok"] == true;
+    taken.then(|| {
+        let json = Value::Object(arguments(call).into_iter().collect());
+        let text = |name: &str| json[name].as_str().map(str::to_owned);
+        Post {
+            channel: text("channel").unwrap_or_default(),
+            thread_ts: text("thread_ts"),
+            text: text("text").unwrap_or_default(),
+            json,
+        }
+    })
+}
+
+/// The service.
+pub(crate) struct Slack {
+    token: String,
+    team: String,
+    bot_user: String,
+    stored: Vec<Value>,
+    last: u64,
+}
+
+impl Default for Slack {
+    fn default() -> Self {
+        let [token, team, bot_user] = ["xoxb-test-token", "T1", "U0BOT"].map(str::to_owned);
+        Self {
+            token,
+            team,
+            bot_user,
+            stored: Vec::new(),
+            last: 0,
+        }
+    }
+}
+
+impl Brain for Slack {
+    fn kind(&self, call: &Call) -> String {
+        call.path.trim_start_matches("/api/").to_owned()
+    }
+
+    fn answer(&mut self, call: &Call) -> Answer {
+        if call.token() != Some(&self.token) {
+            return refuse(if call.token().is_none() {
+                "not_authed"
+            } else {
+                "invalid_auth"
+            });
+        }
+        let arguments = arguments(call);
+        match call.kind.as_str() {
+            "auth.test" => Answer::json(
+                200,
+                &json!({"ok": true, "url": "https://example.slack.com/", "team": "Example", "user": "bridge",
+                    "team_id": self.team, "user_id": self.bot_user, "bot_id": "B0BOT",
+                    "is_enterprise_install": false}),
+            ),
+            "chat.postMessage" => self.post(&arguments),
+            // Methods that read take no JSON.
+            "conversations.replies" | "conversations.history" if !call.json.is_null() => {
+                refuse("invalid_arguments")
+            }
+            "conversations.replies" => self.read(&arguments, true),
+            "conversations.history" => self.read(&arguments, false),
+            _ => refuse("unknown_method"),
+        }
+    }
+}
+
+impl Slack {
+    fn post(&mut self, arguments: &HashMap<String, Value>) -> Answer {
+        let Some(channel) = arguments.get("channel").and_then(Value::as_str) else {
+            return refuse("channel_not_found");
+        };
+        let text = arguments.get("text").and_then(Value::as_str).unwrap_or_default();
+        if text.is_empty() {
+            return refuse("no_text");
+        }
+        self.last = (super::unix_now() * 1_000_000).max(self.last + 1);
+        let ts = format!("{}.{:06}", self.last / 1_000_000, self.last % 1_000_000);
+        let mut message = json!({"type": "message", "channel": channel, "ts": ts, "text": text,
+            "user": self.bot_user, "bot_id": "B0BOT", "team": self.team});
+        for name in ["thread_ts", "metadata"] {
+            if let Some(value) = arguments.get(name) {
+                message[name] = value.clone();
+            }
+        }
+        self.stored.push(message.clone());
+        Answer::json(
+            200,
+            &json!({"ok": true, "channel": channel, "ts": ts, "message": message}),
+        )
+    }
+
+    /// The messages of a thread (oldest first), or of a channel's top level (latest first). Metadata comes only when
+    /// it is asked for.
+    fn read(&self, arguments: &HashMap<String, Value>, of_thread: bool) -> Answer {
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
+        let with_metadata = matches!(text("include_all_metadata"), "true" | "1");
+        let inclusive = matches!(text("inclusive"), "true" | "1");
+        let number = |ts: &str| ts.parse::<f64>().unwrap_or_default();
+        let (oldest, latest) = (number(text("oldest")), number(text("latest")));
+        let limit = text("limit").parse().unwrap_or(100_usize).clamp(1, 1000);
+        let skip: usize = text("cursor").parse().unwrap_or_default();
+
+        let mut found: Vec<Value> = Vec::new();
+        for message in &self.stored {
+            let ts = message["ts"].as_str().unwrap_or_default();
+            let here = message["channel"] == text("channel")
+                && if of_thread {
+                    message["thread_ts"] == text("ts")
+                } else {
+                    message.get("thread_ts").is_none()
+                };
+            let edge = inclusive && (number(ts) - oldest).abs().min((number(ts) - latest).abs()) < 1e-7;
+            let inside = number(ts) > oldest && (latest == 0.0 || number(ts) < latest);
+            if here && (inside || edge) {
+                let mut message = message.clone();
+                if !with_metadata && let Some(fields) = message.as_object_mut() {
+                    fields.remove("metadata");
+                }
+                found.push(message);
+            }
+        }
+        if of_thread {
+            found.insert(
+                0,
+                json!({"type": "message", "ts": text("ts"), "thread_ts": text("ts"), "user": "U1"}),
+            );
+        } else {
+            found.reverse();
+        }
+        let more = found.len() > skip + limit;
+        let page: Vec<Value> = found.into_iter().skip(skip).take(limit).collect();
+        let cursor = if more {
+            (skip + limit).to_string()
+        } else {
+            String::new()
+        };
+        Answer::json(
+            200,
+            &json!({"ok": true, "messages": page, "has_more": more, "response_metadata": {"next_cursor": cursor}}),
+        )
+    }
+}
+
+/// Slack refuses with a 200.
+fn refuse(error: &str) -> Answer {
+    Answer::json(200, &json!({"ok": false, "error": error}))
+}
+
+/// The arguments from wherever they came: the query, a form, or JSON. Of a form, `metadata` is JSON in a text.
+fn arguments(call: &Call) -> HashMap<String, Value> {
+    if let Value::Object(fields) = &call.json {
+        return fields.clone().into_iter().collect();
+    }
+    let form = String::from_utf8_lossy(&call.body);
+    let pairs = call
+        .query
+        .split('&')
+        .chain(form.split('&'))
+        .filter_map(|pair| pair.split_once('='));
+    let mut fields = HashMap::new();
+    for (name, value) in pairs {
+        let value = unescape(value);
+        let parsed = if name == "metadata" {
+            serde_json::from_str(&value).ok()
+        } else {
+            None
+        };
+        fields.insert(name.to_owned(), parsed.unwrap_or(Value::String(value)));
+    }
+    fields
+}
+
+fn unescape(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let escaped = text
+            .get(i + 1..i + 3)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (bytes[i], escaped) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                i += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            (byte, _) => out.push(byte),
+        }
+        i += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

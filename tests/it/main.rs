@@ -1,0 +1,39 @@
+//! Black-box tests: the real binary, spoken to over HTTP, with stub platforms and a stub agent on the other side.
+//!
+//! Each file is a subject. A test is named for the behaviour that it shows; one that answers a defect which similar
+//! software shipped says in its comment which. Nothing here reaches into the crate but `store`, the suite that every
+//! store must pass: signatures, payloads and expectations are written a second time, so that both would have to be
+//! wrong in the same way.
+//!
+//! The tests are plain functions: the stubs live on a runtime of their own, and whoever waits blocks its own thread
+//! until the thing happens or a generous deadline passes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "literals read best when they are handed over"
+)]
+
+mod agent;
+mod bad_input;
+mod bursts;
+mod crash;
+mod delivery;
+mod demo;
+mod fixtures;
+mod floors;
+mod harness;
+mod life;
+mod operator;
+mod promises;
+mod slack;
+mod slack_events;
+mod store;
+mod webhooks;
+mod whatsapp;
+mod whatsapp_people;
