@@ -44,7 +44,14 @@ pub struct Answer {
 impl Answer {
     /// `Retry-After` in its form of whole seconds, at most an hour: what a server asks beyond that is not believed.
     pub fn retry_after(&self) -> Option<Duration> {
-        let seconds: u64 = self.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        let seconds: u64 = self
+            .headers
+            .get(http::header::RETRY_AFTER)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
         Some(Duration::from_secs(seconds.min(3600)))
     }
 
@@ -73,9 +80,15 @@ pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
         headers: std::mem::take(response.headers_mut()),
         body: Vec::new(),
     };
-    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::Unknown(describe(&error)))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| Failure::Unknown(describe(&error)))?
+    {
         if answer.body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(Failure::Unknown(format!("the answer is larger than {LARGEST_ANSWER} bytes")));
+            return Err(Failure::Unknown(format!(
+                "the answer is larger than {LARGEST_ANSWER} bytes"
+            )));
         }
         answer.body.extend_from_slice(&chunk);
     }
@@ -99,5 +112,9 @@ fn describe(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) { "failed".to_owned() } else { cause.to_string() }
+    if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) {
+        "failed".to_owned()
+    } else {
+        cause.to_string()
+    }
 }

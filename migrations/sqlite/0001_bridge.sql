@@ -8,6 +8,7 @@ CREATE TABLE threads (
     address         TEXT NOT NULL,              -- as an operator reads it
     state           TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paused')),
     conversation_id TEXT,                       -- the agent's own id
+    answer_id       TEXT,                       -- the agent's own id of its latest answer
     route           TEXT NOT NULL,              -- where replies go: the channel's JSON
     country         TEXT,
     bound           TEXT,                       -- the strong identifier that it belongs to
@@ -19,47 +20,44 @@ CREATE TABLE threads (
     updated_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What the platform calls a thread.
+-- What the platform calls a thread. A root (strength 4) is the only name of its thread and equals its address.
 CREATE TABLE aliases (
     alias     TEXT PRIMARY KEY,
     thread_id TEXT NOT NULL REFERENCES threads (id) ON DELETE CASCADE,
     strength  INTEGER NOT NULL,
     since     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX aliases_thread ON aliases (thread_id);
+CREATE INDEX aliases_thread ON aliases (thread_id) WHERE strength < 4;
 
--- What was seen already. Appended in the order of time, so that the oldest are the first rows.
+-- What was seen already: digests, and the hour (since the epoch) in which each was seen.
 CREATE TABLE keys (
-    seq INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,
-    at  INTEGER NOT NULL
+    key  INTEGER PRIMARY KEY,
+    hour INTEGER NOT NULL
 ) STRICT;
 
--- What people wrote.
+-- What people wrote, in the order accepted. A message's id is THREAD.SEQ.
 CREATE TABLE messages (
-    id          TEXT PRIMARY KEY,
     thread_id   TEXT NOT NULL REFERENCES threads (id) ON DELETE CASCADE,
-    seq         INTEGER NOT NULL,               -- the order within the thread
+    seq         INTEGER NOT NULL,
     platform_id TEXT NOT NULL,
     text        TEXT NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('pending', 'answered', 'ignored', 'handed', 'dead')),
     code        TEXT,                           -- why it is ignored or dead
     reason      TEXT,
+    turn        INTEGER,                        -- the first message of the turn that it was asked in
     attempts    INTEGER NOT NULL DEFAULT 0,
-    turn_id     TEXT,
     sent_at     INTEGER NOT NULL,
     accepted_at INTEGER NOT NULL,
-    ended_at    INTEGER
+    ended_at    INTEGER,
+    PRIMARY KEY (thread_id, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX messages_thread ON messages (thread_id, seq);
-CREATE INDEX messages_dead ON messages (id) WHERE state = 'dead';
+CREATE INDEX messages_dead ON messages (thread_id, seq) WHERE state = 'dead';
 
--- What is sent to people, a part a row.
+-- What is sent to people, in order. A delivery's id is THREAD.PART.
 CREATE TABLE deliveries (
-    id           TEXT PRIMARY KEY,
     thread_id    TEXT NOT NULL REFERENCES threads (id) ON DELETE CASCADE,
-    part         INTEGER NOT NULL,              -- the order within the thread
-    turn_id      TEXT,
+    part         INTEGER NOT NULL,
+    turn         INTEGER,                       -- the first message of the turn that it answers
     kind         TEXT NOT NULL CHECK (kind IN ('answer', 'notice')),
     body         TEXT NOT NULL,
     state        TEXT NOT NULL CHECK (state IN ('pending', 'sending', 'unknown', 'sent', 'dead', 'withdrawn')),
@@ -72,11 +70,11 @@ CREATE TABLE deliveries (
     asked_at     INTEGER,                       -- of an answer's first part: when its question was accepted
     created_at   INTEGER NOT NULL,
     attempted_at INTEGER,
-    ended_at     INTEGER
+    ended_at     INTEGER,
+    PRIMARY KEY (thread_id, part)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX deliveries_thread ON deliveries (thread_id, part);
 CREATE INDEX deliveries_platform ON deliveries (platform_id) WHERE platform_id IS NOT NULL;
-CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 'dead';
+CREATE INDEX deliveries_dead ON deliveries (thread_id, part) WHERE state = 'dead';
 
 -- What is to be done: a row for each thread and kind that has something to do.
 CREATE TABLE work (
@@ -93,7 +91,7 @@ CREATE TABLE work (
     held      TEXT,                             -- whose release it waits for
     first     INTEGER NOT NULL,                 -- the first open message or part
     upto      INTEGER,                          -- the last message of the turn that has begun
-    turn_id   TEXT,
+    reopened  INTEGER,                          -- the first message that was put back to work during that turn
     PRIMARY KEY (kind, thread_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX work_due ON work (kind, lane, due_at);

@@ -20,6 +20,8 @@ pub struct Question {
     pub text: String,
     /// The country of who asks (ISO 3166-1 alpha-2), if known.
     pub country: Option<String>,
+    /// The agent's id of its latest answer in the conversation: what a look-up finds lies behind it.
+    pub after: Option<String>,
 }
 
 /// The agent's answer.
@@ -31,7 +33,7 @@ pub struct Answer {
     pub text: String,
     /// Addresses that the agent names as its sources.
     pub links: Vec<String>,
-    /// The agent's id of the answer.
+    /// The agent's id of this answer, if it gives one.
     pub answer_id: Option<String>,
 }
 

@@ -36,7 +36,11 @@ impl Unverified {
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let only = values.next()?;
-        if values.next().is_some() { None } else { only.to_str().ok() }
+        if values.next().is_some() {
+            None
+        } else {
+            only.to_str().ok()
+        }
     }
 
     /// Opens the request if `signature` (lowercase hex) is the HMAC-SHA256 of `prefix` and the body under any of the
@@ -61,10 +65,13 @@ pub fn sign(secret: &SecretString, parts: &[&[u8]]) -> String {
 
     let mut mac = keyed(secret);
     parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 fn keyed(secret: &SecretString) -> Hmac<Sha256> {
@@ -100,7 +107,13 @@ mod tests {
         let (old, new) = (SecretString::from("old"), SecretString::from("new"));
         let signature = sign(&old, &[b"p:", b"body"]);
         let live = [new.clone(), old];
-        assert_eq!(sealed("body").verify(&live, &[b"p:"], &signature).unwrap().bytes(), b"body");
+        assert_eq!(
+            sealed("body")
+                .verify(&live, &[b"p:"], &signature)
+                .unwrap()
+                .bytes(),
+            b"body"
+        );
         assert!(sealed("body").verify(&[new], &[b"p:"], &signature).is_none());
         assert!(sealed("bodY").verify(&live, &[b"p:"], &signature).is_none());
         assert!(sealed("body").verify(&[], &[b"p:"], &signature).is_none());
@@ -110,7 +123,13 @@ mod tests {
     fn takes_only_lowercase_hex_of_the_right_length() {
         let secret = [SecretString::from("s")];
         let signature = sign(&secret[0], &[b"body"]);
-        for bad in ["", "00", &signature.to_uppercase(), &format!("{signature}0"), &"ü".repeat(32)] {
+        for bad in [
+            "",
+            "00",
+            &signature.to_uppercase(),
+            &format!("{signature}0"),
+            &"ü".repeat(32),
+        ] {
             assert!(sealed("body").verify(&secret, &[], bad).is_none(), "{bad}");
         }
     }

@@ -107,7 +107,10 @@ mod tests {
 
     #[test]
     fn prints_as_rfc_3339() {
-        assert_eq!(Time::from_millis(1_531_420_618_007).to_string(), "2018-07-12T18:36:58.007Z");
+        assert_eq!(
+            Time::from_millis(1_531_420_618_007).to_string(),
+            "2018-07-12T18:36:58.007Z"
+        );
     }
 
     #[test]

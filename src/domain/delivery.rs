@@ -12,9 +12,7 @@ pub struct SendClaim {
     pub key: ClaimKey,
     /// The thread that it goes to.
     pub thread: Thread,
-    /// Its place among the thread's parts.
-    pub part: i64,
-    /// Its id: it travels with the part and is recognised on the platform.
+    /// Its id, which bears its place among the thread's parts: it travels with the part and is recognised on the platform.
     pub delivery: DeliveryId,
     /// What kind of text it is.
     pub kind: DeliveryKind,
@@ -52,7 +50,11 @@ impl DeliveryKind {
 
     /// The kind of a stored word.
     pub fn from_stored(text: &str) -> Self {
-        if text == "notice" { Self::Notice } else { Self::Answer }
+        if text == "notice" {
+            Self::Notice
+        } else {
+            Self::Answer
+        }
     }
 }
 

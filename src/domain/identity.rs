@@ -89,7 +89,10 @@ pub enum Resolution {
 
 /// Decides which thread a message belongs to, from what its identifiers lead to.
 pub fn resolve(claims: &[Identifier], opens: Opens, known: &HashMap<AliasKey, Known>) -> Resolution {
-    let strong = claims.iter().find(|claim| claim.strength == Strength::Strong).map(|claim| &claim.alias);
+    let strong = claims
+        .iter()
+        .find(|claim| claim.strength == Strength::Strong)
+        .map(|claim| &claim.alias);
     let mut by_strength: Vec<&Identifier> = claims.iter().collect();
     by_strength.sort_by_key(|claim| std::cmp::Reverse(claim.strength));
 
@@ -103,17 +106,37 @@ pub fn resolve(claims: &[Identifier], opens: Opens, known: &HashMap<AliasKey, Kn
 
     match hit {
         Some(found) => {
-            let elsewhere =
-                |claim: &&Identifier| known.get(&claim.alias).is_none_or(|other| other.thread != found.thread);
+            let elsewhere = |claim: &&Identifier| {
+                known
+                    .get(&claim.alias)
+                    .is_none_or(|other| other.thread != found.thread)
+            };
             Resolution::Join {
                 thread: found.thread,
                 point: claims.iter().filter(elsewhere).cloned().collect(),
-                bind: strong.filter(|claimed| found.bound.as_ref() != Some(claimed)).cloned(),
+                bind: strong
+                    .filter(|claimed| found.bound.as_ref() != Some(claimed))
+                    .cloned(),
             }
         }
-        None if opens == Opens::Thread => Resolution::Open { point: claims.to_vec(), bind: strong.cloned() },
+        None if opens == Opens::Thread => Resolution::Open {
+            point: claims.to_vec(),
+            bind: strong.cloned(),
+        },
         None => Resolution::NotForUs,
     }
+}
+
+/// A route without an identifier that leads to somebody else now; none if the identifier is not in it.
+///
+/// A route is the channel's own, but by agreement it holds an identifier as a field whose value is the alias's last
+/// part. What is taken out is never written to again.
+pub fn route_without(route: &Route, lost: &AliasKey) -> Option<Route> {
+    let value = lost.as_str().rsplit('/').next()?;
+    let mut fields = route.as_object()?.clone();
+    let before = fields.len();
+    fields.retain(|_, field| field.as_str() != Some(value));
+    (fields.len() < before).then(|| fields.into())
 }
 
 /// The platform's word that a person is now called otherwise.
@@ -163,7 +186,10 @@ pub enum Renaming {
 /// Decides what a change of names means.
 pub fn rename(old: &[Identifier], new: &[Identifier], known: &HashMap<AliasKey, Known>) -> Renaming {
     let strong = |claims: &[Identifier]| {
-        claims.iter().find(|claim| claim.strength == Strength::Strong).map(|claim| claim.alias.clone())
+        claims
+            .iter()
+            .find(|claim| claim.strength == Strength::Strong)
+            .map(|claim| claim.alias.clone())
     };
     let (old_strong, new_strong) = (strong(old), strong(new));
     // A number may have changed hands since: it only speaks for a thread that is not bound to somebody else.
@@ -174,7 +200,9 @@ pub fn rename(old: &[Identifier], new: &[Identifier], known: &HashMap<AliasKey, 
             || found.bound == old_strong
             || found.bound == new_strong
     };
-    let before = old.iter().find_map(|claim| known.get(&claim.alias).filter(|found| speaks(&claim, found)));
+    let before = old
+        .iter()
+        .find_map(|claim| known.get(&claim.alias).filter(|found| speaks(&claim, found)));
     let after = new
         .iter()
         .filter(|claim| claim.strength != Strength::Weak)
@@ -192,7 +220,12 @@ pub fn rename(old: &[Identifier], new: &[Identifier], known: &HashMap<AliasKey, 
         },
         (None, Some(_)) => Renaming::Nothing,
         (None, None) => Renaming::Keep {
-            point: old.iter().filter(|claim| claim.strength != Strength::Weak).chain(new).cloned().collect(),
+            point: old
+                .iter()
+                .filter(|claim| claim.strength != Strength::Weak)
+                .chain(new)
+                .cloned()
+                .collect(),
             bind: new_strong,
         },
     }
@@ -212,7 +245,10 @@ mod tests {
             b'g' => Strength::Shared,
             _ => Strength::Strong,
         };
-        Identifier { alias: account().alias(&[id]).unwrap(), strength }
+        Identifier {
+            alias: account().alias(&[id]).unwrap(),
+            strength,
+        }
     }
 
     fn names(ids: &[&str]) -> Vec<Identifier> {
@@ -221,7 +257,14 @@ mod tests {
 
     fn known(rows: &[(&str, ThreadId, Option<&str>)]) -> HashMap<AliasKey, Known> {
         let entry = |(id, thread, bound): &(&str, ThreadId, Option<&str>)| {
-            (name(id).alias, Known { thread: *thread, bound: bound.map(|b| name(b).alias), written: true })
+            (
+                name(id).alias,
+                Known {
+                    thread: *thread,
+                    bound: bound.map(|b| name(b).alias),
+                    written: true,
+                },
+            )
         };
         rows.iter().map(entry).collect()
     }
@@ -230,14 +273,21 @@ mod tests {
     fn a_known_user_id_wins_over_a_number_that_leads_elsewhere() {
         let (a, b) = (ThreadId::new(), ThreadId::new());
         let found = known(&[("uA", a, Some("uA")), ("p1", b, Some("uB"))]);
-        let expected = Resolution::Join { thread: a, point: names(&["p1"]), bind: None };
+        let expected = Resolution::Join {
+            thread: a,
+            point: names(&["p1"]),
+            bind: None,
+        };
         assert_eq!(resolve(&names(&["uA", "p1"]), Opens::Thread, &found), expected);
     }
 
     #[test]
     fn a_recycled_number_opens_a_new_thread() {
         let found = known(&[("p1", ThreadId::new(), Some("uA"))]);
-        let expected = Resolution::Open { point: names(&["uB", "p1"]), bind: Some(name("uB").alias) };
+        let expected = Resolution::Open {
+            point: names(&["uB", "p1"]),
+            bind: Some(name("uB").alias),
+        };
         assert_eq!(resolve(&names(&["uB", "p1"]), Opens::Thread, &found), expected);
     }
 
@@ -245,13 +295,31 @@ mod tests {
     fn a_thread_known_by_its_number_learns_the_user_id() {
         let a = ThreadId::new();
         let found = known(&[("p1", a, None)]);
-        let expected = Resolution::Join { thread: a, point: names(&["uA"]), bind: Some(name("uA").alias) };
+        let expected = Resolution::Join {
+            thread: a,
+            point: names(&["uA"]),
+            bind: Some(name("uA").alias),
+        };
         assert_eq!(resolve(&names(&["uA", "p1"]), Opens::Thread, &found), expected);
     }
 
     #[test]
+    fn a_route_forgets_what_leads_to_somebody_else() {
+        let route = serde_json::json!({ "to": "p1", "recipient": "uA" });
+        assert_eq!(
+            route_without(&route, &name("p1").alias),
+            Some(serde_json::json!({ "recipient": "uA" }))
+        );
+        assert_eq!(route_without(&route, &name("p2").alias), None);
+        assert_eq!(route_without(&Route::Null, &name("p1").alias), None);
+    }
+
+    #[test]
     fn a_reply_in_an_unknown_thread_opens_nothing() {
-        assert_eq!(resolve(&names(&["uA"]), Opens::Nothing, &HashMap::new()), Resolution::NotForUs);
+        assert_eq!(
+            resolve(&names(&["uA"]), Opens::Nothing, &HashMap::new()),
+            Resolution::NotForUs
+        );
     }
 
     #[test]
@@ -260,29 +328,59 @@ mod tests {
         let found = known(&[("uA", a, Some("uA")), ("p1", a, Some("uA"))]);
         let change = rename(&names(&["uA", "p1"]), &names(&["uZ", "p2"]), &found);
         let point = names(&["uZ", "p2"]);
-        assert_eq!(change, Renaming::Rename { thread: a, point, bind: Some(name("uZ").alias), adopt: None });
+        assert_eq!(
+            change,
+            Renaming::Rename {
+                thread: a,
+                point,
+                bind: Some(name("uZ").alias),
+                adopt: None
+            }
+        );
 
-        let again = known(&[("uA", a, Some("uZ")), ("uZ", a, Some("uZ")), ("p1", a, Some("uZ"))]);
-        assert_eq!(rename(&names(&["uA", "p1"]), &names(&["uZ", "p2"]), &again), Renaming::Nothing);
+        let again = known(&[
+            ("uA", a, Some("uZ")),
+            ("uZ", a, Some("uZ")),
+            ("p1", a, Some("uZ")),
+        ]);
+        assert_eq!(
+            rename(&names(&["uA", "p1"]), &names(&["uZ", "p2"]), &again),
+            Renaming::Nothing
+        );
     }
 
     #[test]
     fn a_later_change_may_come_first() {
         let (a, early) = (ThreadId::new(), ThreadId::new());
         // uB → uC came while nobody knew uB: both names wait on a thread that nobody wrote on.
-        let mut found = known(&[("uA", a, Some("uA")), ("uB", early, Some("uC")), ("uC", early, Some("uC"))]);
+        let mut found = known(&[
+            ("uA", a, Some("uA")),
+            ("uB", early, Some("uC")),
+            ("uC", early, Some("uC")),
+        ]);
         for entry in found.values_mut().filter(|entry| entry.thread == early) {
             entry.written = false;
         }
         let change = rename(&names(&["uA"]), &names(&["uB"]), &found);
         let bind = Some(name("uC").alias);
-        assert_eq!(change, Renaming::Rename { thread: a, point: names(&["uB"]), bind, adopt: Some(early) });
+        assert_eq!(
+            change,
+            Renaming::Rename {
+                thread: a,
+                point: names(&["uB"]),
+                bind,
+                adopt: Some(early)
+            }
+        );
     }
 
     #[test]
     fn nothing_is_merged_when_the_person_wrote_under_the_new_name_first() {
         let (a, b) = (ThreadId::new(), ThreadId::new());
         let found = known(&[("uA", a, Some("uA")), ("uB", b, Some("uB"))]);
-        assert_eq!(rename(&names(&["uA"]), &names(&["uB"]), &found), Renaming::Nothing);
+        assert_eq!(
+            rename(&names(&["uA"]), &names(&["uB"]), &found),
+            Renaming::Nothing
+        );
     }
 }

@@ -103,9 +103,12 @@ pub enum Accepted {
     /// Known already.
     Duplicate,
     /// A receipt or a change of identity that was applied.
-    Applied,
-    /// A receipt that settled a delivery of which nobody knew whether it was sent.
-    Found,
+    Applied {
+        /// Whether it settled a delivery of which nobody knew whether it was sent.
+        found: bool,
+        /// Whether it is the first to say that the platform charges for the message.
+        billed: bool,
+    },
     /// A receipt or a change of identity that concerns nothing we know.
     Unknown,
 }
@@ -118,8 +121,7 @@ impl Accepted {
             Self::Ignored(reason) => reason,
             Self::Handed => "handed",
             Self::Duplicate => "duplicate",
-            Self::Applied => "applied",
-            Self::Found => "found",
+            Self::Applied { .. } => "applied",
             Self::Unknown => "unknown",
         }
     }

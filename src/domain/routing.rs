@@ -31,7 +31,10 @@ pub struct Routes {
 impl Routes {
     /// These rules, and the agent that answers where none matches.
     pub fn new(rules: Vec<Rule>, default: &str) -> Self {
-        Self { rules, default: default.into() }
+        Self {
+            rules,
+            default: default.into(),
+        }
     }
 
     /// The agent that answers in this place of this account.
@@ -77,11 +80,17 @@ mod tests {
             place: place.map(Into::into),
             agent_id: agent.into(),
         };
-        let routes = Routes::new(vec![rule(Some("c"), Some("P1"), "one"), rule(Some("c"), None, "two")], "else");
+        let routes = Routes::new(
+            vec![rule(Some("c"), Some("P1"), "one"), rule(Some("c"), None, "two")],
+            "else",
+        );
         let account = AccountKey::new("c", "A").unwrap();
         assert_eq!(routes.agent(&account, Some("P1")), "one");
         assert_eq!(routes.agent(&account, None), "two");
-        assert_eq!(routes.agent(&AccountKey::new("d", "A").unwrap(), Some("P1")), "else");
+        assert_eq!(
+            routes.agent(&AccountKey::new("d", "A").unwrap(), Some("P1")),
+            "else"
+        );
         assert_eq!(Routes::agent_of_lane(&routes.turn_lane(&account, None)), "two");
     }
 }

@@ -27,12 +27,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// A list of durations.
 pub fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
-    list::<D, String>(deserializer)?.iter().map(|item| parse_duration(item).map_err(de::Error::custom)).collect()
+    list::<D, String>(deserializer)?
+        .iter()
+        .map(|item| parse_duration(item).map_err(de::Error::custom))
+        .collect()
 }
 
 /// A list of secrets, one of which may stand alone.
 pub fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
-    Ok(list::<D, String>(deserializer)?.into_iter().map(SecretString::from).collect())
+    Ok(list::<D, String>(deserializer)?
+        .into_iter()
+        .map(SecretString::from)
+        .collect())
 }
 
 /// A list; a lone text counts as one, its items separated by commas.

@@ -18,6 +18,8 @@ pub struct Thread {
     pub address: AliasKey,
     /// The agent's own id of the conversation, once there is one.
     pub conversation_id: Option<String>,
+    /// The agent's own id of its latest answer.
+    pub answer_id: Option<String>,
     /// Where replies go: as the latest inbound message said.
     pub route: Route,
     /// The person's country, if known.

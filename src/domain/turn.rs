@@ -61,6 +61,8 @@ impl TurnClaim {
 pub struct CompletedTurn {
     /// The conversation to go on with.
     pub conversation_id: String,
+    /// The agent's own id of the answer.
+    pub answer_id: Option<String>,
     /// The rendered parts, in order.
     pub parts: Vec<String>,
     /// Whether the first part may be claimed for sending in the same breath.

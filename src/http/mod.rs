@@ -1,4 +1,18 @@
 //! The listeners: the public one for the platforms, the admin one for the operator.
+//!
+//! [`public`] and [`admin`] are the routers, [`errors`] says which error is which status, [`server`] accepts the
+//! connections and bounds what one may cost.
+
+pub mod admin;
+mod body;
+mod cached;
+mod connection;
+pub mod errors;
+mod guard;
+pub mod public;
+mod ready;
+pub mod server;
+mod sparing;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +21,9 @@ use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::channel::{Acknowledgement, Channel, Received};
 use crate::domain::settings;
+use crate::store::{Backlog, StoreError};
 
 /// Section `server` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,3 +49,25 @@ pub struct AdminSettings {
     /// The operator's token. Without one only `/metrics` is served, and only on a loopback address.
     pub token: Option<SecretString>,
 }
+
+/// What the listeners need of the floors below.
+pub trait Backend: Send + Sync + 'static {
+    /// Stores what a channel received, and returns what the platform gets once it is on the disk.
+    fn accept(
+        &self,
+        channel: &dyn Channel,
+        received: Received,
+    ) -> impl Future<Output = Result<Acknowledgement, StoreError>> + Send;
+
+    /// Whether the store takes writes now.
+    fn check_writable(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Why the agent refuses to be asked, if it does.
+    fn agent_refusal(&self) -> Option<String>;
+
+    /// What waits for an answer.
+    fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>> + Send;
+}
+
+#[cfg(test)]
+mod fakes;

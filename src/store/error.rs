@@ -25,7 +25,9 @@ pub enum StoreError {
         known: i64,
     },
     /// Another process serves this database.
-    #[error("another chatbridge already serves {path}: stop it first, or give this one a database of its own")]
+    #[error(
+        "another chatbridge already serves {path}: stop it first, or give this one a database of its own"
+    )]
     Locked {
         /// The database file.
         path: String,

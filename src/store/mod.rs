@@ -15,11 +15,11 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 
+use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission, Lane};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::Time;
 use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
 
 /// The two kinds of work that a thread can have.
@@ -70,8 +70,10 @@ pub struct Backlog {
 /// What the janitor removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Keys that are too old to be delivered again.
+    /// Keys that were too old to be needed.
     pub keys: u64,
+    /// Where to go on; none at the end.
+    pub next: Option<i64>,
 }
 
 /// What the daemon remembers. Each method is one transaction.
@@ -126,8 +128,9 @@ pub trait Store: Send + Sync + 'static {
     /// looked for at `look_at` at the earliest. Returns how many claims were taken over.
     async fn recover(&self, routes: &Routes, now: Time, look_at: Time) -> Result<u64, StoreError>;
 
-    /// Removes keys recorded before `keys_before`.
-    async fn sweep(&self, keys_before: Time) -> Result<Swept, StoreError>;
+    /// Looks through a few thousand keys, beginning at `from`, and removes those recorded in an hour before
+    /// `keys_before`.
+    async fn sweep(&self, keys_before: Time, from: i64) -> Result<Swept, StoreError>;
 
     /// What waits.
     async fn backlog(&self) -> Result<Backlog, StoreError>;
@@ -143,8 +146,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes a thread, named by its id or an address. Returns its row; none if nobody is known by that name (a
     /// pause makes the thread if the name is an address).
-    async fn change_thread(&self, name: &str, change: ThreadChange, now: Time)
-    -> Result<Option<ThreadRow>, StoreError>;
+    async fn change_thread(
+        &self,
+        name: &str,
+        change: ThreadChange,
+        now: Time,
+    ) -> Result<Option<ThreadRow>, StoreError>;
 
     /// Dead letters, the oldest first.
     async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>, StoreError>;

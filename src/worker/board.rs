@@ -52,7 +52,12 @@ struct Hold {
 
 impl Board {
     pub(super) fn new(limit: u32, group_of: fn(&str) -> &str) -> Self {
-        Self { state: Mutex::default(), wake: Notify::new(), limit: limit.max(1), group_of }
+        Self {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            limit: limit.max(1),
+            group_of,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,11 +103,14 @@ impl Board {
         let mut due: HashMap<&str, Vec<(u64, Lane)>> = HashMap::new();
         for (lane, at) in &state.lanes {
             if at.due_at.is_some_and(|due| due <= now) {
-                due.entry((self.group_of)(lane)).or_default().push((at.served, lane.clone()));
+                due.entry((self.group_of)(lane))
+                    .or_default()
+                    .push((at.served, lane.clone()));
             }
         }
         let mut quotas = Vec::new();
-        let due: Vec<(Box<str>, Vec<(u64, Lane)>)> = due.into_iter().map(|(name, l)| (name.into(), l)).collect();
+        let due: Vec<(Box<str>, Vec<(u64, Lane)>)> =
+            due.into_iter().map(|(name, l)| (name.into(), l)).collect();
         for (name, mut lanes) in due {
             let group = state.groups.entry(name).or_default();
             let mut free = group.free(self.limit, now);
@@ -118,7 +126,10 @@ impl Board {
                 group.under_way += most;
                 state.round += 1;
                 if let Some(at) = state.lanes.get_mut(&lane) {
-                    *at = LaneNow { due_at: None, served: state.round };
+                    *at = LaneNow {
+                        due_at: None,
+                        served: state.round,
+                    };
                 }
                 quotas.push(Quota { lane, most });
             }
@@ -177,7 +188,10 @@ impl Board {
         }
         let until = now.plus(probe_wait(probes));
         let news = group.hold.is_none();
-        group.hold = Some(Hold { probes: probes + 1, why });
+        group.hold = Some(Hold {
+            probes: probes + 1,
+            why,
+        });
         group.blocked_until = Some(until);
         (until, news)
     }
@@ -196,7 +210,8 @@ impl Board {
     /// Who is held, and why.
     pub(super) fn held(&self) -> Vec<(String, String)> {
         let state = self.state();
-        let held = |(name, group): (&Box<str>, &Group)| Some((name.to_string(), group.hold.as_ref()?.why.clone()));
+        let held =
+            |(name, group): (&Box<str>, &Group)| Some((name.to_string(), group.hold.as_ref()?.why.clone()));
         state.groups.iter().filter_map(held).collect()
     }
 
@@ -206,14 +221,21 @@ impl Board {
         let state = self.state();
         state.groups.values().all(|group| group.under_way == 0)
             && state.lanes.iter().all(|(lane, at)| {
-                let blocked = state.groups.get((self.group_of)(lane)).and_then(|group| group.blocked_until);
-                at.due_at.max(blocked.and(at.due_at.and(blocked))).is_none_or(|due| due > horizon)
+                let blocked = state
+                    .groups
+                    .get((self.group_of)(lane))
+                    .and_then(|group| group.blocked_until);
+                at.due_at
+                    .max(blocked.and(at.due_at.and(blocked)))
+                    .is_none_or(|due| due > horizon)
             })
     }
 
     /// Waits until something may be due, at most `longest`.
     pub(super) async fn wait(&self, now: Time, longest: Duration) {
-        let pause = self.next_due(now).map_or(longest, |due| due.since(now).min(longest));
+        let pause = self
+            .next_due(now)
+            .map_or(longest, |due| due.since(now).min(longest));
         let _ = tokio::time::timeout(pause, self.wake.notified()).await;
     }
 
@@ -286,7 +308,10 @@ mod tests {
         let board = board(5);
         board.hint(&"a|1".into(), at(0));
         let quotas = board.quotas(at(0));
-        let next = vec![LaneDue { lane: "a|1".into(), due_at: Some(at(50)) }];
+        let next = vec![LaneDue {
+            lane: "a|1".into(),
+            due_at: Some(at(50)),
+        }];
         board.claimed(&quotas, &HashMap::from([("a|1".into(), 2)]), next);
         assert!(board.quotas(at(49)).is_empty());
         assert_eq!(most(&board.quotas(at(50))), [("a|1", 3)]);
@@ -298,7 +323,14 @@ mod tests {
         board.hint(&"a|1".into(), at(0));
         let quotas = board.quotas(at(0));
         board.hint(&"a|1".into(), at(1));
-        board.claimed(&quotas, &HashMap::new(), vec![LaneDue { lane: "a|1".into(), due_at: None }]);
+        board.claimed(
+            &quotas,
+            &HashMap::new(),
+            vec![LaneDue {
+                lane: "a|1".into(),
+                due_at: None,
+            }],
+        );
         assert_eq!(most(&board.quotas(at(1))), [("a|1", 5)]);
     }
 
@@ -306,12 +338,21 @@ mod tests {
     fn a_held_group_is_probed_by_one_and_released_whole() {
         let board = board(8);
         board.hint(&"a|1".into(), at(0));
-        assert_eq!(board.hold(&"a|1".into(), "refused".into(), at(0)), (at(5000), true));
+        assert_eq!(
+            board.hold(&"a|1".into(), "refused".into(), at(0)),
+            (at(5000), true)
+        );
         // Another call that was under way does not lengthen the wait.
-        assert_eq!(board.hold(&"a|1".into(), "refused".into(), at(10)), (at(5000), false));
+        assert_eq!(
+            board.hold(&"a|1".into(), "refused".into(), at(10)),
+            (at(5000), false)
+        );
         assert!(board.quotas(at(4999)).is_empty());
         assert_eq!(most(&board.quotas(at(5000))), [("a|1", 1)]);
-        assert_eq!(board.hold(&"a|1".into(), "refused".into(), at(5001)), (at(15001), false));
+        assert_eq!(
+            board.hold(&"a|1".into(), "refused".into(), at(5001)),
+            (at(15001), false)
+        );
         board.done(&"a|1".into());
         assert!(board.unhold(&"a|1".into()));
         board.hint(&"a|1".into(), at(5002));

@@ -41,7 +41,12 @@ impl Delivery {
         if quotas.is_empty() {
             return Ok(Vec::new());
         }
-        match self.parts.store.claim_sends(quotas.clone(), now, now.plus(self.lease)).await {
+        match self
+            .parts
+            .store
+            .claim_sends(quotas.clone(), now, now.plus(self.lease))
+            .await
+        {
             Ok(claims) => {
                 let mut got: HashMap<Lane, u32> = HashMap::new();
                 for claim in &claims.claims {
@@ -70,7 +75,12 @@ impl Delivery {
         while let Some(claim) = next {
             let Some(channel) = self.parts.channel(&claim.thread.account) else {
                 let at = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
-                let outcome = SendOutcome::Again { at, counts: false, code: "channel_off".into(), held: None };
+                let outcome = SendOutcome::Again {
+                    at,
+                    counts: false,
+                    code: "channel_off".into(),
+                    held: None,
+                };
                 self.settle(&claim, outcome, false).await;
                 break;
             };
@@ -96,7 +106,9 @@ impl Delivery {
                     let took = now.since(asked_at).as_secs_f64();
                     histogram!("chatbridge_time_to_answer_seconds", "channel" => channel.name()).record(took);
                 }
-                SendOutcome::Sent { platform_id: sent.platform_id }
+                SendOutcome::Sent {
+                    platform_id: sent.platform_id,
+                }
             }
             Err(refusal) => self.refused(claim, channel, &refusal),
         }
@@ -110,7 +122,12 @@ impl Delivery {
                 Some(wait) => {
                     warn!(delivery = %claim.delivery, attempt = claim.attempt, %refusal, again_in = ?wait, "not sent yet");
                     count(channel.name(), "retried");
-                    SendOutcome::Again { at: now.plus(wait), counts: true, code, held: None }
+                    SendOutcome::Again {
+                        at: now.plus(wait),
+                        counts: true,
+                        code,
+                        held: None,
+                    }
                 }
                 None => dead(claim, channel, refusal),
             },
@@ -120,12 +137,20 @@ impl Delivery {
                 if scope == Scope::Account {
                     self.board.block(&claim.key.lane, now.plus(after));
                 }
-                SendOutcome::Again { at: now.plus(after), counts: false, code, held: None }
+                SendOutcome::Again {
+                    at: now.plus(after),
+                    counts: false,
+                    code,
+                    held: None,
+                }
             }
             SendDisposition::Unknown => {
                 warn!(delivery = %claim.delivery, %refusal, "it may have been sent; it will be looked for");
                 count(channel.name(), "unknown");
-                SendOutcome::Unknown { look_at: now.plus(LOOK_AFTER), code }
+                SendOutcome::Unknown {
+                    look_at: now.plus(LOOK_AFTER),
+                    code,
+                }
             }
             SendDisposition::Hold => {
                 let (at, news) = self.board.hold(&claim.key.lane, refusal.to_string(), now);
@@ -134,7 +159,12 @@ impl Delivery {
                 }
                 count(channel.name(), "held");
                 let held = Some(claim.key.lane.to_string());
-                SendOutcome::Again { at, counts: false, code, held }
+                SendOutcome::Again {
+                    at,
+                    counts: false,
+                    code,
+                    held,
+                }
             }
             SendDisposition::Dead => dead(claim, channel, refusal),
         }
@@ -150,14 +180,20 @@ impl Delivery {
                 count(channel.name(), "sent");
                 SendOutcome::Sent { platform_id }
             }
-            LookUp::Later(wait) => SendOutcome::Unknown { look_at: now.plus(wait), code: "unknown".into() },
+            LookUp::Later(wait) => SendOutcome::Unknown {
+                look_at: now.plus(wait),
+                code: "unknown".into(),
+            },
             LookUp::Absent => self.resend(claim, channel, now),
             LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
             LookUp::Unknowable(UnknownPolicy::Park) => {
                 super::count_unknown(channel.name(), "parked");
                 count(channel.name(), "dead");
                 let reason = "nobody can tell whether it was sent; replay it if the person did not get it";
-                SendOutcome::Dead { code: "unknown_outcome".into(), reason: reason.into() }
+                SendOutcome::Dead {
+                    code: "unknown_outcome".into(),
+                    reason: reason.into(),
+                }
             }
         }
     }
@@ -167,11 +203,19 @@ impl Delivery {
         if self.parts.retry.delivery.after(claim.attempt, None).is_none() {
             count(channel.name(), "dead");
             let reason = "the platform took none of the attempts";
-            return SendOutcome::Dead { code: "attempts_exhausted".into(), reason: reason.into() };
+            return SendOutcome::Dead {
+                code: "attempts_exhausted".into(),
+                reason: reason.into(),
+            };
         }
         warn!(delivery = %claim.delivery, "it is sent again");
         super::count_unknown(channel.name(), "resent");
-        SendOutcome::Again { at: now, counts: true, code: "resent".into(), held: None }
+        SendOutcome::Again {
+            at: now,
+            counts: true,
+            code: "resent".into(),
+            held: None,
+        }
     }
 
     /// The account works again: what was held goes on at once.
@@ -194,7 +238,12 @@ impl Delivery {
             SendOutcome::Unknown { look_at, .. } => Some(*look_at),
             SendOutcome::Sent { .. } | SendOutcome::Dead { .. } => None,
         };
-        let settlement = Settlement { outcome, at, claim_next, lease_until: at.plus(self.lease) };
+        let settlement = Settlement {
+            outcome,
+            at,
+            claim_next,
+            lease_until: at.plus(self.lease),
+        };
         let next = loop {
             match self.parts.store.settle(claim.clone(), settlement.clone()).await {
                 Ok(next) => break next,
@@ -219,7 +268,10 @@ fn dead(claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOu
     error!(delivery = %claim.delivery, thread = %claim.key.thread, attempts = claim.attempt, %refusal,
            "given up: the part is a dead letter");
     count(channel.name(), "dead");
-    SendOutcome::Dead { code: refusal.code.clone(), reason: refusal.message.clone() }
+    SendOutcome::Dead {
+        code: refusal.code.clone(),
+        reason: refusal.message.clone(),
+    }
 }
 
 fn count(channel: &'static str, outcome: &'static str) {

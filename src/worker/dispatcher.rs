@@ -41,7 +41,12 @@ impl Dispatcher {
         if quotas.is_empty() {
             return Ok(Vec::new());
         }
-        match self.parts.store.claim_turns(quotas.clone(), now, now.plus(self.lease)).await {
+        match self
+            .parts
+            .store
+            .claim_turns(quotas.clone(), now, now.plus(self.lease))
+            .await
+        {
             Ok(claims) => {
                 let mut got: HashMap<Lane, u32> = HashMap::new();
                 for claim in &claims.claims {
@@ -63,7 +68,17 @@ impl Dispatcher {
         let Some(channel) = self.parts.channel(&claim.thread.account) else {
             self.board.done(&lane);
             let until = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
-            self.defer(&claim, "channel_off", Deferral { until, counts: false, ambiguous: false, held: None }).await;
+            self.defer(
+                &claim,
+                "channel_off",
+                Deferral {
+                    until,
+                    counts: false,
+                    ambiguous: false,
+                    held: None,
+                },
+            )
+            .await;
             return;
         };
         if let Some(burial) = self.aged(&claim, &*channel) {
@@ -93,16 +108,27 @@ impl Dispatcher {
             apology,
             at: now,
         };
-        if channel.reply_window().is_some_and(|window| now.since(claim.thread.last_inbound_at) >= window) {
+        if channel
+            .reply_window()
+            .is_some_and(|window| now.since(claim.thread.last_inbound_at) >= window)
+        {
             let reason = "it waited until the platform takes no reply any more";
             return Some(end("window_closed", reason, None));
         }
-        let waited = claim.messages.iter().map(|message| now.since(message.accepted_at)).max()?;
+        let waited = claim
+            .messages
+            .iter()
+            .map(|message| now.since(message.accepted_at))
+            .max()?;
         let too_old = self.parts.turn.too_old;
         if waited <= self.parts.turn.max_age || too_old == TooOld::Answer {
             return None;
         }
-        let text = if too_old == TooOld::Apologise { self.parts.texts.too_old.as_str() } else { "" };
+        let text = if too_old == TooOld::Apologise {
+            self.parts.texts.too_old.as_str()
+        } else {
+            ""
+        };
         let apology = super::render_one(channel, text).map(|text| Apology { text, rationed: true });
         Some(end("too_old", "it waited longer than turn.max_age", apology))
     }
@@ -110,11 +136,16 @@ impl Dispatcher {
     async fn ask(&self, claim: &TurnClaim, channel: &dyn Channel) -> Result<Answer, AgentError> {
         let thread = &claim.thread;
         let mut question = Question {
-            agent_id: self.parts.routes.agent(&thread.account, thread.place.as_deref()).to_owned(),
+            agent_id: self
+                .parts
+                .routes
+                .agent(&thread.account, thread.place.as_deref())
+                .to_owned(),
             integration_type: channel.integration_type(),
             conversation_id: thread.conversation_id.clone(),
             text: claim.question(),
             country: thread.country.clone(),
+            after: thread.answer_id.clone(),
         };
         if claim.ambiguous {
             if let Some(answer) = self.parts.agent.look_up(&question).await? {
@@ -126,9 +157,13 @@ impl Dispatcher {
         }
         debug!(turn = %claim.turn, attempt = claim.attempt, messages = claim.messages.len(), "asking");
         match self.parts.agent.ask(&question).await {
-            Err(AgentError { disposition: Disposition::ForgetConversation, .. }) => {
+            Err(AgentError {
+                disposition: Disposition::ForgetConversation,
+                ..
+            }) => {
                 info!(turn = %claim.turn, "the agent no longer knows the conversation; asking without it");
                 question.conversation_id = None;
+                question.after = None;
                 self.parts.agent.ask(&question).await
             }
             other => other,
@@ -136,20 +171,27 @@ impl Dispatcher {
     }
 
     async fn complete(&self, claim: &TurnClaim, channel: &dyn Channel, answer: Answer) {
-        let links = if self.parts.links == Links::List { &answer.links[..] } else { &[] };
+        let links = if self.parts.links == Links::List {
+            &answer.links[..]
+        } else {
+            &[]
+        };
         let parts = channel.render(&answer.text, links);
         let lane = send_lane(&claim.thread.account);
         let now = self.parts.clock.now();
         let reserved = self.delivery.board.reserve(&lane, now);
         let done = CompletedTurn {
             conversation_id: answer.conversation_id,
+            answer_id: answer.answer_id,
             parts,
             claim_first: reserved,
             at: now,
             lease_until: now.plus(self.delivery.lease),
         };
         let (turn, messages) = (claim.turn, claim.messages.len());
-        let result = self.until_stored(|| self.parts.store.complete_turn(claim.clone(), done.clone())).await;
+        let result = self
+            .until_stored(|| self.parts.store.complete_turn(claim.clone(), done.clone()))
+            .await;
         match result {
             Ok(Some(send)) => {
                 info!(%turn, messages, thread = %send.key.thread, "answered");
@@ -183,7 +225,12 @@ impl Dispatcher {
             Some(wait) => {
                 warn!(turn = %claim.turn, attempt = claim.attempt, %refusal, again_in = ?wait, "no answer yet");
                 count(channel.name(), "retried");
-                let deferral = Deferral { until: now.plus(wait), counts: true, ambiguous, held: None };
+                let deferral = Deferral {
+                    until: now.plus(wait),
+                    counts: true,
+                    ambiguous,
+                    held: None,
+                };
                 self.defer(claim, refusal.code, deferral).await;
             }
             None => self.bury_refused(claim, channel, refusal, now).await,
@@ -200,7 +247,12 @@ impl Dispatcher {
         }
         self.note_held();
         count(channel.name(), "held");
-        let deferral = Deferral { until, counts: false, ambiguous: false, held: Some(agent) };
+        let deferral = Deferral {
+            until,
+            counts: false,
+            ambiguous: false,
+            held: Some(agent),
+        };
         self.defer(claim, refusal.code, deferral).await;
     }
 
@@ -228,8 +280,10 @@ impl Dispatcher {
     }
 
     async fn bury_refused(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
-        let apology = super::render_one(channel, &self.parts.texts.unavailable)
-            .map(|text| Apology { text, rationed: false });
+        let apology = super::render_one(channel, &self.parts.texts.unavailable).map(|text| Apology {
+            text,
+            rationed: false,
+        });
         let burial = Burial {
             end: End::Dead,
             code: refusal.code.to_owned(),
@@ -245,7 +299,9 @@ impl Dispatcher {
                reason = burial.reason, "given up: the messages are dead letters");
         count(claim.thread.account.channel(), "dead");
         let (at, apologised) = (burial.at, burial.apology.is_some());
-        let _ = self.until_stored(|| self.parts.store.bury_turn(claim.clone(), burial.clone())).await;
+        let _ = self
+            .until_stored(|| self.parts.store.bury_turn(claim.clone(), burial.clone()))
+            .await;
         self.board.hint(&claim.key.lane, at);
         if apologised {
             self.delivery.board.hint(&send_lane(&claim.thread.account), at);
@@ -255,7 +311,9 @@ impl Dispatcher {
     async fn defer(&self, claim: &TurnClaim, code: &str, deferral: Deferral) {
         debug!(turn = %claim.turn, code, until = %deferral.until, "put back");
         let until = deferral.until;
-        let _ = self.until_stored(|| self.parts.store.defer_turn(claim.key.clone(), deferral.clone())).await;
+        let _ = self
+            .until_stored(|| self.parts.store.defer_turn(claim.key.clone(), deferral.clone()))
+            .await;
         self.board.hint(&claim.key.lane, until);
     }
 

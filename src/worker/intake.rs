@@ -42,8 +42,11 @@ impl Intake {
         }
         if !received.arrivals.is_empty() {
             let now = self.parts.clock.now();
-            let batch: Vec<Admission> =
-                received.arrivals.into_iter().map(|arrival| self.admission(channel, arrival, now)).collect();
+            let batch: Vec<Admission> = received
+                .arrivals
+                .into_iter()
+                .map(|arrival| self.admission(channel, arrival, now))
+                .collect();
             let hints: Vec<Hint> = batch.iter().map(hint).collect();
             let accepted = self.parts.store.accept(batch).await?;
             for (outcome, hint) in accepted.iter().zip(hints) {
@@ -61,12 +64,21 @@ impl Intake {
                 // A database text cannot hold the character NUL, and no person means it.
                 inbound.text.retain(|c| c != '\0');
                 inbound.platform_id.retain(|c| c != '\0');
-                let lane = self.parts.routes.turn_lane(&inbound.account, inbound.place.as_deref());
+                let lane = self
+                    .parts
+                    .routes
+                    .turn_lane(&inbound.account, inbound.place.as_deref());
                 (Arrival::Message(inbound), lane)
             }
             other => (other, Lane::from("")),
         };
-        Admission { arrival, lane, wait: channel.turn_wait(turn.wait), max_wait: turn.max_wait, at }
+        Admission {
+            arrival,
+            lane,
+            wait: channel.turn_wait(turn.wait),
+            max_wait: turn.max_wait,
+            at,
+        }
     }
 
     /// A message that comes too late is not asked; nobody is told about the kind of one that is days old either.
@@ -80,27 +92,43 @@ impl Intake {
         match (&mut inbound.treatment, self.parts.turn.too_old) {
             (Treatment::Ignore { notice, .. }, _) => *notice = None,
             (Treatment::Ask, _) if closed => {
-                inbound.treatment = Treatment::Ignore { reason: "window_closed", notice: None };
+                inbound.treatment = Treatment::Ignore {
+                    reason: "window_closed",
+                    notice: None,
+                };
             }
             (Treatment::Ask, TooOld::Answer) => {}
             (Treatment::Ask, TooOld::Record) => {
-                inbound.treatment = Treatment::Ignore { reason: "too_old", notice: None };
+                inbound.treatment = Treatment::Ignore {
+                    reason: "too_old",
+                    notice: None,
+                };
             }
             (Treatment::Ask, TooOld::Apologise) => {
                 let notice = super::render_one(channel, &self.parts.texts.too_old);
-                inbound.treatment = Treatment::Ignore { reason: "too_old", notice };
+                inbound.treatment = Treatment::Ignore {
+                    reason: "too_old",
+                    notice,
+                };
             }
         }
     }
 
     fn follow_up(&self, channel: &'static str, outcome: &Accepted, hint: &Hint) {
-        counter!("chatbridge_messages_total", "channel" => channel, "outcome" => outcome.label()).increment(1);
+        counter!("chatbridge_messages_total", "channel" => channel, "outcome" => outcome.label())
+            .increment(1);
         match outcome {
             Accepted::Queued => self.turns.hint(&hint.lane, hint.due_at),
             Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.due_at),
-            Accepted::Found => {
-                super::count_unknown(channel, "found");
-                self.sends.hint(&send_lane(&hint.account), hint.due_at);
+            Accepted::Applied { found, billed } => {
+                if *found {
+                    super::count_unknown(channel, "found");
+                    self.sends.hint(&send_lane(&hint.account), hint.due_at);
+                }
+                if *billed {
+                    let number = hint.account.account().to_owned();
+                    counter!("chatbridge_billable_messages_total", "number" => number).increment(1);
+                }
             }
             _ => {}
         }
@@ -116,7 +144,20 @@ fn hint(admission: &Admission) -> Hint {
         Arrival::Receipt(receipt) => (receipt.account.clone(), false),
         Arrival::Identity(change) => (change.account.clone(), false),
     };
-    let wait = if noticed { std::time::Duration::ZERO } else { admission.wait.min(admission.max_wait) };
-    let due_at = if matches!(admission.arrival, Arrival::Message(_)) { admission.at.plus(wait) } else { admission.at };
-    Hint { account, lane: admission.lane.clone(), due_at, noticed }
+    let wait = if noticed {
+        std::time::Duration::ZERO
+    } else {
+        admission.wait.min(admission.max_wait)
+    };
+    let due_at = if matches!(admission.arrival, Arrival::Message(_)) {
+        admission.at.plus(wait)
+    } else {
+        admission.at
+    };
+    Hint {
+        account,
+        lane: admission.lane.clone(),
+        due_at,
+        noticed,
+    }
 }

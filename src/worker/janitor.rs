@@ -19,23 +19,36 @@ const EVERY: Duration = Duration::from_mins(10);
 /// How soon after the start.
 const FIRST: Duration = Duration::from_secs(10);
 
+/// So many steps at most at each visit; the next one goes on from there.
+const STEPS: usize = 200;
+
 /// Comes by until cancelled.
 pub(super) async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, cancel: CancellationToken) {
     let mut pause = FIRST;
-    while cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-        sweep(&*store, &*clock).await;
+    let mut from = i64::MIN;
+    while cancel
+        .run_until_cancelled(tokio::time::sleep(pause))
+        .await
+        .is_some()
+    {
+        from = sweep(&*store, &*clock, from).await;
         pause = EVERY;
     }
 }
 
-/// Removes old keys, in small steps.
-async fn sweep(store: &dyn Store, clock: &dyn Clock) {
+/// Removes old keys, in small steps. Returns where to go on.
+async fn sweep(store: &dyn Store, clock: &dyn Clock, mut from: i64) -> i64 {
     let before = clock.now().minus(KEEP_KEYS);
     let mut removed = 0;
-    loop {
-        match store.sweep(before).await {
-            Ok(swept) if swept.keys == 0 => break,
-            Ok(swept) => removed += swept.keys,
+    for _ in 0..STEPS {
+        match store.sweep(before, from).await {
+            Ok(swept) => {
+                removed += swept.keys;
+                from = swept.next.unwrap_or(i64::MIN);
+                if swept.next.is_none() {
+                    break;
+                }
+            }
             Err(error) => {
                 warn!(%error, "old keys could not be removed; it is tried again later");
                 break;
@@ -45,4 +58,5 @@ async fn sweep(store: &dyn Store, clock: &dyn Clock) {
     if removed > 0 {
         info!(removed, "old keys removed");
     }
+    from
 }

@@ -120,7 +120,10 @@ pub struct Parts {
 
 impl Parts {
     fn channel(&self, account: &AccountKey) -> Option<Arc<dyn Channel>> {
-        self.channels.iter().find(|channel| channel.name() == account.channel()).cloned()
+        self.channels
+            .iter()
+            .find(|channel| channel.name() == account.channel())
+            .cloned()
     }
 }
 
@@ -137,6 +140,7 @@ pub struct Workers {
 impl Workers {
     /// Workers that have not begun yet.
     pub fn new(parts: Parts) -> Self {
+        metrics::gauge!("chatbridge_held_agents").set(0.0);
         let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
         let sends = Arc::new(Board::new(SENDS_PER_ACCOUNT, |lane| lane));
         let tasks = TaskTracker::new();
@@ -151,28 +155,53 @@ impl Workers {
             board: turns.clone(),
             delivery: delivery.clone(),
             // A look-up, a question, and the question once more without its conversation.
-            lease: parts.agent_timeout.saturating_mul(4).saturating_add(Duration::from_mins(1)),
+            lease: parts
+                .agent_timeout
+                .saturating_mul(4)
+                .saturating_add(Duration::from_mins(1)),
         });
-        Self { parts, turns, sends, dispatcher, delivery, tasks }
+        Self {
+            parts,
+            turns,
+            sends,
+            dispatcher,
+            delivery,
+            tasks,
+        }
     }
 
     /// The way in for webhooks.
     pub fn intake(&self) -> Arc<Intake> {
-        Arc::new(Intake { parts: self.parts.clone(), turns: self.turns.clone(), sends: self.sends.clone() })
+        Arc::new(Intake {
+            parts: self.parts.clone(),
+            turns: self.turns.clone(),
+            sends: self.sends.clone(),
+        })
     }
 
     /// What `/readyz` asks: why an agent refuses to be asked, if one does, with its name and the remedy.
     pub fn agent_refusal(&self) -> Option<String> {
         let (agent, why) = self.turns.held().into_iter().next()?;
-        Some(if agent.is_empty() { why } else { format!("agent {agent}: {why}") })
+        Some(if agent.is_empty() {
+            why
+        } else {
+            format!("agent {agent}: {why}")
+        })
     }
 
     /// Takes over what an earlier process left behind; before anything else.
     pub async fn recover(&self) -> Result<(), StoreError> {
         let now = self.parts.clock.now();
-        let taken = self.parts.store.recover(&self.parts.routes, now, now.plus(LOOK_AFTER_START)).await?;
+        let taken = self
+            .parts
+            .store
+            .recover(&self.parts.routes, now, now.plus(LOOK_AFTER_START))
+            .await?;
         if taken > 0 {
-            info!(threads = taken, "took over what was under way when the daemon last stopped");
+            info!(
+                threads = taken,
+                "took over what was under way when the daemon last stopped"
+            );
         }
         Ok(())
     }
@@ -182,11 +211,11 @@ impl Workers {
     pub async fn run(self: Arc<Self>, soft: CancellationToken, hard: CancellationToken) {
         let background = TaskTracker::new();
         let stop = hard.child_token();
-        for channel in self.parts.channels.iter().cloned() {
-            let cancel = stop.clone();
-            background.spawn(async move { channel.run(cancel).await });
-        }
-        background.spawn(janitor::run(self.parts.store.clone(), self.parts.clock.clone(), stop.clone()));
+        background.spawn(janitor::run(
+            self.parts.store.clone(),
+            self.parts.clock.clone(),
+            stop.clone(),
+        ));
         let asking = tokio::spawn(self.clone().pump(Work::Turn, soft.clone(), stop.clone()));
         let sending = tokio::spawn(self.clone().pump(Work::Send, soft, stop.clone()));
         let _ = tokio::join!(asking, sending);
@@ -198,7 +227,11 @@ impl Workers {
     }
 
     async fn pump(self: Arc<Self>, work: Work, soft: CancellationToken, hard: CancellationToken) {
-        let board = if work == Work::Turn { &self.turns } else { &self.sends };
+        let board = if work == Work::Turn {
+            &self.turns
+        } else {
+            &self.sends
+        };
         let mut polled: Option<tokio::time::Instant> = None;
         while !hard.is_cancelled() {
             if polled.is_none_or(|at| at.elapsed() >= POLL) {
@@ -232,7 +265,11 @@ impl Workers {
     }
 
     async fn poll(&self, work: Work) {
-        let board = if work == Work::Turn { &self.turns } else { &self.sends };
+        let board = if work == Work::Turn {
+            &self.turns
+        } else {
+            &self.sends
+        };
         match self.parts.store.lanes(work).await {
             Ok(lanes) => board.learn(lanes),
             Err(error) => error!(%error, "the store cannot be read; it is tried again"),

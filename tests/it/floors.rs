@@ -8,7 +8,7 @@ use crate::harness::source::{Source, rust_files};
 /// The floors, from the ground up. Modules on one floor do not know each other, except on the last.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
-    &["outbound"],
+    &["outbound", "telemetry"],
     &["store", "agent", "channel"],
     &["worker"],
     &["http"],
@@ -19,7 +19,6 @@ const FLOORS: &[&[&str]] = &[
         "console",
         "demo",
         "lifecycle",
-        "telemetry",
         "main",
         "lib",
     ],

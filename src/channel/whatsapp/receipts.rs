@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn every_stage_is_told_with_its_id_and_price() {
-        let delivery = DeliveryId::new();
+        let delivery = DeliveryId::new(crate::domain::ThreadId::new(), 1);
         for (stage, fate) in [
             ("sent", Fate::Sent),
             ("delivered", Fate::Delivered),

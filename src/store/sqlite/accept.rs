@@ -12,22 +12,25 @@ use super::plan::{
 };
 use super::rows;
 use crate::domain::message::{Admission, Arrival, Fate};
-use crate::domain::{AliasKey, DedupKey, ThreadId, Time};
+use crate::domain::{AliasKey, DedupKey, DeliveryId, ThreadId, Time};
 use crate::store::StoreError;
 
 /// What is known of the batch's aliases, keys and deliveries.
 const READ: &str = "
-    SELECT 1, a.alias, t.id, t.bound, t.last_seq, t.last_part, t.state, t.noticed_at
-      FROM json_each(?) AS j CROSS JOIN aliases AS a ON a.alias = j.value CROSS JOIN threads AS t ON t.id = a.thread_id;
-    SELECT 2, k.key FROM json_each(?) AS j CROSS JOIN keys AS k ON k.key = j.value";
+    SELECT 1, a.alias, t.id, t.bound, t.last_seq, t.last_part, t.state, t.noticed_at,
+           t.route
+      FROM jsonb_each(?) AS j CROSS JOIN aliases AS a ON a.alias = j.value CROSS JOIN threads AS t ON t.id = a.thread_id;
+    SELECT 2, k.key FROM jsonb_each(?) AS j CROSS JOIN keys AS k ON k.key = j.value";
 
 /// The deliveries that receipts speak of, by our id or by the platform's name.
 const READ_DELIVERIES: &str = "
-    SELECT d.id, d.thread_id, t.account, d.platform_id, d.state, d.stage
-      FROM json_each(?) AS j CROSS JOIN deliveries AS d ON d.id = j.value CROSS JOIN threads AS t ON t.id = d.thread_id
+    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
+      FROM jsonb_each(?) AS j
+     CROSS JOIN deliveries AS d ON d.thread_id = j.value ->> 0 AND d.part = j.value ->> 1
+     CROSS JOIN threads AS t ON t.id = d.thread_id
     UNION
-    SELECT d.id, d.thread_id, t.account, d.platform_id, d.state, d.stage
-      FROM json_each(?) AS j CROSS JOIN deliveries AS d ON d.platform_id = j.value
+    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
+      FROM jsonb_each(?) AS j CROSS JOIN deliveries AS d ON d.platform_id = j.value
       CROSS JOIN threads AS t ON t.id = d.thread_id";
 
 /// Threads first, for the others refer to them. A turn that is claimed, has begun or is held keeps its time; else a
@@ -37,31 +40,31 @@ const WRITE: &str = "
                          noticed_at, created_at, updated_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 11
-      FROM json_each(?) WHERE true
+      FROM jsonb_each(?) WHERE true
         ON CONFLICT (id) DO UPDATE SET address = excluded.address, route = excluded.route,
            country = coalesce(excluded.country, country), bound = excluded.bound, last_seq = excluded.last_seq,
            last_part = excluded.last_part, last_inbound_at = max(last_inbound_at, excluded.last_inbound_at),
            noticed_at = excluded.noticed_at, updated_at = excluded.updated_at;
     INSERT INTO aliases (alias, thread_id, strength, since)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?) WHERE true
         ON CONFLICT (alias) DO UPDATE SET thread_id = excluded.thread_id, strength = excluded.strength,
            since = excluded.since;
-    INSERT INTO keys (key, at) SELECT value ->> 0, value ->> 1 FROM json_each(?);
-    INSERT INTO messages (id, thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at)
+    INSERT INTO keys (key, hour) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?);
+    INSERT INTO messages (thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           value ->> 8, value ->> 9
-      FROM json_each(?);
+           value ->> 8
+      FROM jsonb_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, wait, max_wait, first)
     SELECT 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
-      FROM json_each(?) WHERE true
+      FROM jsonb_each(?) WHERE true
         ON CONFLICT (kind, thread_id) DO UPDATE SET due_at = min(since + max_wait, excluded.due_at)
            WHERE token IS NULL AND upto IS NULL AND held IS NULL AND excluded.wait > 0";
 
 const WRITE_NOTICES: &str = "
-    INSERT INTO deliveries (id, thread_id, part, kind, body, state, created_at)
-    SELECT value ->> 0, value ->> 1, value ->> 2, 'notice', value ->> 3, 'pending', value ->> 4 FROM json_each(?);
+    INSERT INTO deliveries (thread_id, part, kind, body, state, created_at)
+    SELECT value ->> 0, value ->> 1, 'notice', value ->> 2, 'pending', value ->> 3 FROM jsonb_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, first)
-    SELECT 2, value ->> 1, value ->> 5, value ->> 4, value ->> 4, value ->> 2 FROM json_each(?) WHERE true
+    SELECT 2, value ->> 0, value ->> 4, value ->> 3, value ->> 3, value ->> 1 FROM jsonb_each(?) WHERE true
         ON CONFLICT (kind, thread_id) DO NOTHING";
 
 /// A stage never goes back. What was being sent or unknown is thereby known; a failure makes a dead letter even of
@@ -72,11 +75,12 @@ const WRITE_RECEIPTS: &str = "
            state = CASE WHEN j.stage = 4 THEN 'dead' WHEN d.state IN ('dead', 'withdrawn') THEN d.state
                         ELSE 'sent' END,
            code = coalesce(j.code, d.code), reason = coalesce(j.reason, d.reason), ended_at = j.at
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS stage, value ->> 2 AS billable, value ->> 3 AS platform_id,
-                   value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS at FROM json_each(?)) AS j
-     WHERE d.id = j.id AND d.stage < j.stage;
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS stage, value ->> 3 AS billable,
+                   value ->> 4 AS platform_id, value ->> 5 AS code, value ->> 6 AS reason, value ->> 7 AS at
+              FROM jsonb_each(?)) AS j
+     WHERE d.thread_id = j.thread_id AND d.part = j.part AND d.stage < j.stage;
     UPDATE work SET due_at = j.at
-      FROM (SELECT value ->> 7 AS thread_id, value ->> 6 AS at FROM json_each(?)) AS j
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at FROM jsonb_each(?)) AS j
      WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
        AND EXISTS (SELECT 1 FROM deliveries AS d
                     WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state NOT IN ('pending'))";
@@ -94,7 +98,13 @@ pub(super) async fn apply(
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
-    let batches = ops.iter().filter_map(|op| if let Op::Accept(batch) = op { Some(batch) } else { None });
+    let batches = ops.iter().filter_map(|op| {
+        if let Op::Accept(batch) = op {
+            Some(batch)
+        } else {
+            None
+        }
+    });
     let admissions: Vec<&Admission> = batches.flatten().collect();
     if admissions.is_empty() {
         accept_nothing(ops, outcomes);
@@ -103,7 +113,9 @@ pub(super) async fn apply(
     let mut plan = Plan::new(read(conn, admissions).await?);
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
         if let Op::Accept(batch) = op {
-            *outcome = Some(Outcome::Accepted(batch.iter().map(|admission| plan.admit(admission)).collect()));
+            *outcome = Some(Outcome::Accepted(
+                batch.iter().map(|admission| plan.admit(admission)).collect(),
+            ));
         }
     }
     write(conn, &plan).await
@@ -124,36 +136,51 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
     for admission in batch {
         match &admission.arrival {
             Arrival::Message(inbound) => {
-                aliases.extend(inbound.identifiers.iter().map(|identifier| identifier.alias.as_str()));
-                keys.extend(inbound.keys.iter().map(DedupKey::as_str));
+                aliases.extend(
+                    inbound
+                        .identifiers
+                        .iter()
+                        .map(|identifier| identifier.alias.as_str()),
+                );
+                keys.extend(inbound.keys.iter().map(|key| key.as_i64()));
             }
             Arrival::Identity(change) => {
-                aliases.extend(change.old.iter().chain(&change.new).map(|identifier| identifier.alias.as_str()));
-                keys.extend(change.keys.iter().map(DedupKey::as_str));
+                aliases.extend(
+                    change
+                        .old
+                        .iter()
+                        .chain(&change.new)
+                        .map(|identifier| identifier.alias.as_str()),
+                );
+                keys.extend(change.keys.iter().map(|key| key.as_i64()));
             }
             Arrival::Receipt(receipt) => {
-                by_id.extend(receipt.delivery);
+                by_id.extend(receipt.delivery.map(|id| (id.thread, id.number)));
                 by_name.push(receipt.platform_id.as_str());
             }
         }
     }
     let mut found = Found::default();
     if !keys.is_empty() || !aliases.is_empty() {
-        let read = sqlx::query(READ).bind(rows::json(&aliases)?).bind(rows::json(&keys)?);
+        let read = sqlx::query(READ)
+            .bind(rows::json(&aliases)?)
+            .bind(rows::json(&keys)?);
         for row in read.fetch_all(&mut *conn).await? {
             take_row(&mut found, &row)?;
         }
     }
     if !by_name.is_empty() {
-        let read = sqlx::query(READ_DELIVERIES).bind(rows::json(&by_id)?).bind(rows::json(&by_name)?);
+        let read = sqlx::query(READ_DELIVERIES)
+            .bind(rows::json(&by_id)?)
+            .bind(rows::json(&by_name)?);
         for row in read.fetch_all(&mut *conn).await? {
             found.deliveries.push(DeliveryNow {
-                id: rows::id(&row, 0)?,
-                thread: rows::id(&row, 1)?,
+                id: DeliveryId::new(rows::id(&row, 0)?, row.try_get(1)?),
                 account: rows::account(&row, 2)?,
                 platform_id: row.try_get(3)?,
                 state: row.try_get(4)?,
                 stage: row.try_get(5)?,
+                billed: row.try_get(6)?,
             });
         }
     }
@@ -162,17 +189,20 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
 
 fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
     if row.try_get::<i64, _>(0)? == 2 {
-        found.keys.insert(row.try_get(1)?);
+        found.keys.insert(DedupKey::from(row.try_get::<i64, _>(1)?));
         return Ok(());
     }
     let thread = rows::id(row, 2)?;
-    found.aliases.insert(AliasKey::from_stored(row.try_get(1)?), thread);
+    found
+        .aliases
+        .insert(AliasKey::from_stored(row.try_get(1)?), thread);
     let now = ThreadNow {
         bound: row.try_get::<Option<String>, _>(3)?.map(AliasKey::from_stored),
         last_seq: row.try_get(4)?,
         last_part: row.try_get(5)?,
         state: rows::thread_state(row, 6)?,
         noticed_at: rows::optional_time(row, 7)?,
+        route: rows::route(row, 8)?,
     };
     found.threads.insert(thread, now);
     Ok(())
@@ -191,15 +221,34 @@ async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreErro
     }
     if !plan.notices.is_empty() {
         let notices = notices_json(plan)?;
-        sqlx::query(WRITE_NOTICES).bind(notices.clone()).bind(notices).execute(&mut *conn).await?;
+        sqlx::query(WRITE_NOTICES)
+            .bind(notices.clone())
+            .bind(notices)
+            .execute(&mut *conn)
+            .await?;
     }
     if !plan.receipts.is_empty() {
         let receipts = receipts_json(plan)?;
-        sqlx::query(WRITE_RECEIPTS).bind(receipts.clone()).bind(receipts).execute(&mut *conn).await?;
+        sqlx::query(WRITE_RECEIPTS)
+            .bind(receipts.clone())
+            .bind(receipts)
+            .execute(&mut *conn)
+            .await?;
+    }
+    for (thread, route) in &plan.reroutes {
+        let reroute = sqlx::query("UPDATE threads SET route = ? WHERE id = ?")
+            .bind(route)
+            .bind(thread.to_string());
+        reroute.execute(&mut *conn).await?;
     }
     for (early, thread) in &plan.adoptions {
         let (early, thread) = (early.to_string(), thread.to_string());
-        let adoption = sqlx::query(WRITE_ADOPTION).bind(&thread).bind(&early).bind(&early).bind(&thread).bind(&early);
+        let adoption = sqlx::query(WRITE_ADOPTION)
+            .bind(&thread)
+            .bind(&early)
+            .bind(&early)
+            .bind(&thread)
+            .bind(&early);
         adoption.execute(&mut *conn).await?;
     }
     Ok(())
@@ -234,14 +283,30 @@ fn aliases_json(plan: &Plan) -> Result<String, StoreError> {
 }
 
 fn keys_json(plan: &Plan) -> Result<String, StoreError> {
-    rows::json(&plan.keys.iter().map(|(key, at)| (key, at.millis())).collect::<Vec<_>>())
+    rows::json(
+        &plan
+            .keys
+            .iter()
+            .map(|(key, at)| (key.as_i64(), rows::hour(*at)))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn messages_json(plan: &Plan) -> Result<String, StoreError> {
     let row = |m: &MessageWrite| {
         let ended = (m.state != "pending").then_some(m.at.millis());
         let (sent, at) = (m.sent_at.millis(), m.at.millis());
-        json!([m.id, m.thread, m.seq, m.platform_id, m.text, m.state, m.code, sent, at, ended])
+        json!([
+            m.id.thread,
+            m.id.number,
+            m.platform_id,
+            m.text,
+            m.state,
+            m.code,
+            sent,
+            at,
+            ended
+        ])
     };
     rows::json(&plan.messages.iter().map(row).collect::<Vec<_>>())
 }
@@ -250,14 +315,28 @@ fn turns_json(plan: &Plan) -> Result<String, StoreError> {
     let row = |(thread, turn): (&ThreadId, &TurnWrite)| {
         let (wait, max_wait) = (rows::millis(turn.wait), rows::millis(turn.max_wait));
         let due = turn.at.plus(turn.wait.min(turn.max_wait)).millis();
-        json!([thread, &*turn.lane, due, turn.at.millis(), wait, max_wait, turn.first])
+        json!([
+            thread,
+            &*turn.lane,
+            due,
+            turn.at.millis(),
+            wait,
+            max_wait,
+            turn.first
+        ])
     };
     rows::json(&plan.turns.iter().map(row).collect::<Vec<_>>())
 }
 
 fn notices_json(plan: &Plan) -> Result<String, StoreError> {
     let row = |notice: &NoticeWrite| {
-        json!([notice.id, notice.thread, notice.part, notice.body, notice.at.millis(), &*notice.lane])
+        json!([
+            notice.id.thread,
+            notice.id.number,
+            notice.body,
+            notice.at.millis(),
+            &*notice.lane
+        ])
     };
     rows::json(&plan.notices.iter().map(row).collect::<Vec<_>>())
 }
@@ -271,7 +350,8 @@ fn receipts_json(plan: &Plan) -> Result<String, StoreError> {
         };
         let (stage, _) = receipt.fate.stage();
         let billable = receipt.billable.map(i64::from);
-        json!([write.delivery, stage, billable, receipt.platform_id, code, reason, receipt.at.millis(), write.thread])
+        let (id, name, at) = (write.delivery, &receipt.platform_id, receipt.at.millis());
+        json!([id.thread, id.number, stage, billable, name, code, reason, at])
     };
     rows::json(&plan.receipts.iter().map(row).collect::<Vec<_>>())
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
-use super::ops::{Change, Outcome, kind};
+use super::ops::{Change, Letter, Outcome, kind};
 use super::{reads, rows};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
@@ -11,8 +11,7 @@ use crate::domain::{ThreadId, Time};
 use crate::store::operator::ThreadChange;
 use crate::store::{StoreError, Swept, Work};
 
-const RELEASE: &str =
-    "UPDATE work SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
+const RELEASE: &str = "UPDATE work SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
 
 /// What a process that is gone had claimed is free again. Its questions may have been answered and its parts may have
 /// been sent: both are looked for. What was held is tried anew.
@@ -30,11 +29,14 @@ const TURN_LANES: &str = "
      WHERE w.kind = 1";
 
 const MOVE_LANES: &str = "
-    UPDATE work SET lane = j.lane FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS lane FROM json_each(?)) AS j
+    UPDATE work SET lane = j.lane FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS lane FROM jsonb_each(?)) AS j
      WHERE work.kind = 1 AND work.thread_id = j.thread_id";
 
-/// Old keys go in small steps, so that no webhook waits long for one.
-const SWEEP: &str = "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys ORDER BY seq LIMIT 2000) AND at < ?";
+/// Old keys go in small steps, so that no webhook waits long for one. They stand in the order of their digests; a step
+/// ends where the next begins.
+const STEP_END: &str = "SELECT key FROM keys WHERE key >= ? ORDER BY key LIMIT 1 OFFSET 2000";
+
+const SWEEP: &str = "DELETE FROM keys WHERE key >= ? AND key < ? AND hour < ?";
 
 const OPEN: &str = "
     INSERT INTO threads (id, account, address, route, last_inbound_at, created_at, updated_at)
@@ -51,55 +53,53 @@ const PAUSE: &str = "
     UPDATE deliveries SET state = 'withdrawn', ended_at = ?
      WHERE thread_id = ? AND state = 'pending' AND kind = 'answer'";
 
+/// It keeps its place: it is asked before whatever waits behind it, or right after the turn that is under way.
 const REPLAY_MESSAGE: &str = "
-    UPDATE threads SET last_seq = last_seq + 1, updated_at = ? WHERE id = ?;
-    UPDATE messages SET state = 'pending', code = NULL, reason = NULL, ended_at = NULL, accepted_at = ?,
-           seq = (SELECT last_seq FROM threads WHERE id = thread_id)
-     WHERE id = ?;
-    INSERT INTO work (kind, thread_id, lane, due_at, since, first)
-    SELECT 1, id, ?, ?, ?, last_seq FROM threads WHERE id = ? ON CONFLICT (kind, thread_id) DO NOTHING";
+    UPDATE messages SET state = 'pending', code = NULL, reason = NULL, ended_at = NULL, attempts = 0, accepted_at = ?
+     WHERE thread_id = ? AND seq = ?;
+    INSERT INTO work (kind, thread_id, lane, due_at, since, first) VALUES (1, ?, ?, ?, ?, ?)
+        ON CONFLICT (kind, thread_id) DO UPDATE SET
+           first = CASE WHEN upto IS NULL THEN min(first, excluded.first) ELSE first END,
+           reopened = CASE WHEN upto IS NULL THEN NULL ELSE min(coalesce(reopened, excluded.first), excluded.first) END";
 
 const REPLAY_DELIVERY: &str = "
-    UPDATE threads SET last_part = last_part + 1, updated_at = ? WHERE id = ?;
     UPDATE deliveries SET state = 'pending', stage = 0, attempts = 0, code = NULL, reason = NULL, ended_at = NULL,
-           platform_id = NULL, part = (SELECT last_part FROM threads WHERE id = thread_id)
-     WHERE id = ?;
-    INSERT INTO work (kind, thread_id, lane, due_at, since, first)
-    SELECT 2, id, ?, ?, ?, last_part FROM threads WHERE id = ? ON CONFLICT (kind, thread_id) DO NOTHING";
+           platform_id = NULL, created_at = ?
+     WHERE thread_id = ? AND part = ?;
+    INSERT INTO work (kind, thread_id, lane, due_at, since, first) VALUES (2, ?, ?, ?, ?, ?)
+        ON CONFLICT (kind, thread_id) DO UPDATE SET first = min(first, excluded.first)";
 
-const DEAD: &str = "
-    SELECT 1, t.id, t.account, t.place FROM messages AS m JOIN threads AS t ON t.id = m.thread_id
-     WHERE m.id = ? AND m.state = 'dead'
-    UNION ALL
-    SELECT 2, t.id, t.account, t.place FROM deliveries AS d JOIN threads AS t ON t.id = d.thread_id
-     WHERE d.id = ? AND d.state = 'dead'";
+const DEAD_MESSAGE: &str = "
+    SELECT t.account, t.place FROM messages AS m JOIN threads AS t ON t.id = m.thread_id
+     WHERE m.thread_id = ? AND m.seq = ? AND m.state = 'dead'";
+
+const DEAD_DELIVERY: &str = "
+    SELECT t.account, t.place FROM deliveries AS d JOIN threads AS t ON t.id = d.thread_id
+     WHERE d.thread_id = ? AND d.part = ? AND d.state = 'dead'";
 
 /// The record that it was stays; what was written goes.
-const PURGE: &str = "
+const PURGE_MESSAGE: &str = "
     UPDATE messages SET state = 'ignored', code = 'purged', reason = NULL, text = '', ended_at = ?
-     WHERE id = ? AND state = 'dead';
+     WHERE thread_id = ? AND seq = ? AND state = 'dead'";
+
+const PURGE_DELIVERY: &str = "
     UPDATE deliveries SET state = 'withdrawn', code = 'purged', reason = NULL, body = '', ended_at = ?
-     WHERE id = ? AND state = 'dead'";
+     WHERE thread_id = ? AND part = ? AND state = 'dead'";
 
 /// Carries out a rare write.
 pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Result<Outcome, StoreError> {
     match change {
         Change::Release { work, held, now } => release(conn, *work, held, *now).await,
         Change::Recover { routes, now, look_at } => recover(conn, routes, *now, *look_at).await,
-        Change::Sweep { keys_before } => {
-            let done = sqlx::query(SWEEP).bind(keys_before.millis()).execute(conn).await?;
-            Ok(Outcome::Swept(Swept { keys: done.rows_affected() }))
-        }
+        Change::Sweep { keys_before, from } => sweep(conn, *keys_before, *from).await,
         Change::Thread { name, change, now } => thread(conn, name, *change, *now).await,
-        Change::Replay { id, routes, now } => replay(conn, id, routes, *now).await,
-        Change::Purge { id, now } => {
-            let at = now.millis();
-            let done = sqlx::query(PURGE).bind(at).bind(id).bind(at).bind(id).execute(conn).await?;
-            Ok(Outcome::Flag(done.rows_affected() > 0))
-        }
+        Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
+        Change::Purge { letter, now } => purge(conn, *letter, *now).await,
         // The transaction around it takes the write lock and syncs an (empty) commit.
         Change::CheckWritable => {
-            sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''").execute(conn).await?;
+            sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")
+                .execute(conn)
+                .await?;
             Ok(Outcome::Done)
         }
     }
@@ -111,7 +111,12 @@ async fn release(
     held: &str,
     now: Time,
 ) -> Result<Outcome, StoreError> {
-    let done = sqlx::query(RELEASE).bind(now.millis()).bind(kind(work)).bind(held).execute(conn).await?;
+    let done = sqlx::query(RELEASE)
+        .bind(now.millis())
+        .bind(kind(work))
+        .bind(held)
+        .execute(conn)
+        .await?;
     Ok(Outcome::Count(done.rows_affected()))
 }
 
@@ -121,9 +126,13 @@ async fn recover(
     now: Time,
     look_at: Time,
 ) -> Result<Outcome, StoreError> {
-    let (claimed,): (i64,) =
-        sqlx::query_as("SELECT count(*) FROM work WHERE token IS NOT NULL").fetch_one(&mut *conn).await?;
-    let recover = sqlx::query(RECOVER).bind(now.millis()).bind(look_at.millis()).bind(now.millis());
+    let (claimed,): (i64,) = sqlx::query_as("SELECT count(*) FROM work WHERE token IS NOT NULL")
+        .fetch_one(&mut *conn)
+        .await?;
+    let recover = sqlx::query(RECOVER)
+        .bind(now.millis())
+        .bind(look_at.millis())
+        .bind(now.millis());
     recover.execute(&mut *conn).await?;
     let mut moved = Vec::new();
     for row in sqlx::query(TURN_LANES).fetch_all(&mut *conn).await? {
@@ -133,7 +142,10 @@ async fn recover(
         }
     }
     if !moved.is_empty() {
-        sqlx::query(MOVE_LANES).bind(rows::json(&moved)?).execute(conn).await?;
+        sqlx::query(MOVE_LANES)
+            .bind(rows::json(&moved)?)
+            .execute(conn)
+            .await?;
     }
     Ok(Outcome::Count(u64::try_from(claimed).unwrap_or(0)))
 }
@@ -155,7 +167,15 @@ async fn thread(
     let at = now.millis();
     match change {
         ThreadChange::Pause => {
-            let pause = sqlx::query(PAUSE).bind(at).bind(&id).bind(at).bind(&id).bind(&id).bind(&id).bind(at).bind(&id);
+            let pause = sqlx::query(PAUSE)
+                .bind(at)
+                .bind(&id)
+                .bind(at)
+                .bind(&id)
+                .bind(&id)
+                .bind(&id)
+                .bind(at)
+                .bind(&id);
             pause.execute(&mut *conn).await?;
         }
         ThreadChange::Resume => {
@@ -173,34 +193,93 @@ async fn thread(
 /// Makes the thread of an address that never wrote; none if it is no address.
 async fn open(conn: &mut SqliteConnection, address: &str, now: Time) -> Result<Option<String>, StoreError> {
     let mut parts = address.split('/');
-    let (Some(channel), Some(account)) = (parts.next(), parts.next()) else { return Ok(None) };
+    let (Some(channel), Some(account)) = (parts.next(), parts.next()) else {
+        return Ok(None);
+    };
     let rest: Vec<&str> = parts.collect();
-    let Some(account) = AccountKey::new(channel, account) else { return Ok(None) };
-    let Some(alias) = account.alias(&rest) else { return Ok(None) };
+    let Some(account) = AccountKey::new(channel, account) else {
+        return Ok(None);
+    };
+    let Some(alias) = account.alias(&rest) else {
+        return Ok(None);
+    };
     let (id, at) = (ThreadId::new().to_string(), now.millis());
-    let query = sqlx::query(OPEN).bind(&id).bind(account.as_str()).bind(alias.as_str()).bind(at).bind(at);
-    query.bind(alias.as_str()).bind(&id).bind(at).execute(conn).await?;
+    let query = sqlx::query(OPEN)
+        .bind(&id)
+        .bind(account.as_str())
+        .bind(alias.as_str())
+        .bind(at)
+        .bind(at);
+    query
+        .bind(alias.as_str())
+        .bind(&id)
+        .bind(at)
+        .execute(conn)
+        .await?;
     Ok(Some(id))
+}
+
+async fn sweep(conn: &mut SqliteConnection, keys_before: Time, from: i64) -> Result<Outcome, StoreError> {
+    let next: Option<i64> = sqlx::query_scalar(STEP_END)
+        .bind(from)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let sweep = sqlx::query(SWEEP)
+        .bind(from)
+        .bind(next.unwrap_or(i64::MAX))
+        .bind(rows::hour(keys_before));
+    Ok(Outcome::Swept(Swept {
+        keys: sweep.execute(conn).await?.rows_affected(),
+        next,
+    }))
 }
 
 async fn replay(
     conn: &mut SqliteConnection,
-    id: &str,
+    letter: Letter,
     routes: &Routes,
     now: Time,
 ) -> Result<Outcome, StoreError> {
-    let Some(row) = sqlx::query(DEAD).bind(id).bind(id).fetch_optional(&mut *conn).await? else {
+    let (thread, number, find, replay) = match letter {
+        Letter::Message(id) => (id.thread.to_string(), id.number, DEAD_MESSAGE, REPLAY_MESSAGE),
+        Letter::Delivery(id) => (id.thread.to_string(), id.number, DEAD_DELIVERY, REPLAY_DELIVERY),
+    };
+    let Some(row) = sqlx::query(find)
+        .bind(&thread)
+        .bind(number)
+        .fetch_optional(&mut *conn)
+        .await?
+    else {
         return Ok(Outcome::Flag(false));
     };
-    let (thread, account): (String, _) = (row.try_get(1)?, rows::account(&row, 2)?);
-    let at = now.millis();
-    let query = if row.try_get::<i64, _>(0)? == 1 {
-        let lane = routes.turn_lane(&account, row.try_get(3)?);
-        sqlx::query(REPLAY_MESSAGE).bind(at).bind(&thread).bind(at).bind(id).bind(lane.to_string())
-    } else {
-        let lane = send_lane(&account);
-        sqlx::query(REPLAY_DELIVERY).bind(at).bind(&thread).bind(id).bind(lane.to_string())
+    let account = rows::account(&row, 0)?;
+    let lane = match letter {
+        Letter::Message(_) => routes.turn_lane(&account, row.try_get(1)?),
+        Letter::Delivery(_) => send_lane(&account),
     };
-    query.bind(at).bind(at).bind(&thread).execute(conn).await?;
+    let at = now.millis();
+    let query = sqlx::query(replay).bind(at).bind(&thread).bind(number);
+    query
+        .bind(&thread)
+        .bind(lane.to_string())
+        .bind(at)
+        .bind(at)
+        .bind(number)
+        .execute(conn)
+        .await?;
     Ok(Outcome::Flag(true))
+}
+
+async fn purge(conn: &mut SqliteConnection, letter: Letter, now: Time) -> Result<Outcome, StoreError> {
+    let (thread, number, purge) = match letter {
+        Letter::Message(id) => (id.thread.to_string(), id.number, PURGE_MESSAGE),
+        Letter::Delivery(id) => (id.thread.to_string(), id.number, PURGE_DELIVERY),
+    };
+    let done = sqlx::query(purge)
+        .bind(now.millis())
+        .bind(thread)
+        .bind(number)
+        .execute(conn)
+        .await?;
+    Ok(Outcome::Flag(done.rows_affected() > 0))
 }

@@ -9,22 +9,21 @@ use super::ops::{Outcome, Wanted, kind};
 use super::rows::{self, thread_columns};
 use crate::domain::delivery::{DeliveryKind, SendClaim};
 use crate::domain::turn::{ClaimKey, Pending, TurnClaim};
-use crate::domain::{ClaimToken, ThreadId, Time};
+use crate::domain::{ClaimToken, DeliveryId, MessageId, ThreadId, Time, TurnId};
 use crate::store::{Claims, LaneDue, Quota, StoreError, Work};
 
 /// A turn that begins takes all messages that the thread has now; one that is tried again keeps those it began with.
 const CLAIM_TURNS: &str = "
     UPDATE work SET token = random() | 1, due_at = ?, attempts = attempts + 1, held = NULL,
-           upto = coalesce(upto, (SELECT last_seq FROM threads WHERE id = thread_id)),
-           turn_id = coalesce(turn_id, lower(hex(randomblob(16))))
+           upto = coalesce(upto, (SELECT last_seq FROM threads WHERE id = thread_id))
      WHERE kind = 1 AND thread_id IN
            (SELECT thread_id FROM work WHERE kind = 1 AND lane = ? AND due_at <= ? ORDER BY due_at LIMIT ?)
-    RETURNING thread_id, token, attempts, ambiguous, turn_id";
+    RETURNING thread_id, token, attempts, ambiguous, first";
 
 const TURN_MESSAGES: &str = concat!(
-    "SELECT m.id, m.platform_id, m.text, m.sent_at, m.accepted_at, ",
+    "SELECT m.seq, m.platform_id, m.text, m.sent_at, m.accepted_at, ",
     thread_columns!(),
-    " FROM json_each(?) AS j
+    " FROM jsonb_each(?) AS j
       CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
       CROSS JOIN threads AS t ON t.id = w.thread_id
       CROSS JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq BETWEEN w.first AND w.upto
@@ -32,7 +31,7 @@ const TURN_MESSAGES: &str = concat!(
 );
 
 /// Work without anything left to do: its messages were erased or handed to a person.
-const DROP_EMPTY: &str = "DELETE FROM work WHERE kind = ? AND thread_id IN (SELECT value FROM json_each(?))";
+const DROP_EMPTY: &str = "DELETE FROM work WHERE kind = ? AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 const NEXT_DUE: &str = "SELECT min(due_at) FROM work WHERE kind = ? AND lane = ?";
 
@@ -44,9 +43,9 @@ const CLAIM_SENDS: &str = "
 
 /// The first open part of each thread.
 const SEND_PARTS: &str = concat!(
-    "SELECT d.id, d.part, d.kind, d.body, d.attempts, d.state, d.created_at, d.attempted_at, d.asked_at, ",
+    "SELECT d.part, d.kind, d.body, d.attempts, d.state, d.created_at, d.attempted_at, d.asked_at, ",
     thread_columns!(),
-    " FROM json_each(?) AS j
+    " FROM jsonb_each(?) AS j
       CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.value
       CROSS JOIN threads AS t ON t.id = w.thread_id
       CROSS JOIN deliveries AS d ON d.thread_id = w.thread_id
@@ -60,7 +59,8 @@ const RECORD_ATTEMPTS: &str = "
            attempts = attempts + (state = 'pending'),
            attempted_at = CASE WHEN state = 'pending' THEN ? ELSE attempted_at END,
            state = CASE WHEN state = 'pending' THEN 'sending' ELSE 'unknown' END
-     WHERE id IN (SELECT value FROM json_each(?))";
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
+     WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part";
 
 /// Claims turns.
 pub(super) async fn turns(conn: &mut SqliteConnection, wanted: &Wanted) -> Result<Outcome, StoreError> {
@@ -68,12 +68,28 @@ pub(super) async fn turns(conn: &mut SqliteConnection, wanted: &Wanted) -> Resul
     for quota in wanted.quotas.clone() {
         for row in claim(conn, CLAIM_TURNS, quota.clone(), wanted.now, wanted.lease_until).await? {
             let thread = rows::id(&row, 0)?;
-            let key = ClaimKey { thread, token: token(&row, 1)?, lane: quota.lane.clone() };
+            let key = ClaimKey {
+                thread,
+                token: token(&row, 1)?,
+                lane: quota.lane.clone(),
+            };
             let attempt = u32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(u32::MAX);
-            begun.insert(thread, TurnClaimHead { key, attempt, ambiguous: row.try_get(3)?, turn: row.try_get(4)? });
+            begun.insert(
+                thread,
+                TurnClaimHead {
+                    key,
+                    attempt,
+                    ambiguous: row.try_get(3)?,
+                    turn: row.try_get(4)?,
+                },
+            );
         }
     }
-    let claims = if begun.is_empty() { Vec::new() } else { with_messages(conn, begun).await? };
+    let claims = if begun.is_empty() {
+        Vec::new()
+    } else {
+        with_messages(conn, begun).await?
+    };
     let lanes = next_due(conn, Work::Turn, wanted).await?;
     Ok(Outcome::Turns(Claims { claims, lanes }))
 }
@@ -83,7 +99,7 @@ struct TurnClaimHead {
     key: ClaimKey,
     attempt: u32,
     ambiguous: bool,
-    turn: String,
+    turn: i64,
 }
 
 async fn with_messages(
@@ -92,19 +108,23 @@ async fn with_messages(
 ) -> Result<Vec<TurnClaim>, StoreError> {
     let threads = rows::json(&begun.keys().collect::<Vec<_>>())?;
     let mut claims: Vec<TurnClaim> = Vec::with_capacity(begun.len());
-    for row in sqlx::query(TURN_MESSAGES).bind(threads).fetch_all(&mut *conn).await? {
+    for row in sqlx::query(TURN_MESSAGES)
+        .bind(threads)
+        .fetch_all(&mut *conn)
+        .await?
+    {
+        let thread: ThreadId = rows::id(&row, 5)?;
         let message = Pending {
-            id: rows::id(&row, 0)?,
+            id: MessageId::new(thread, row.try_get(0)?),
             platform_id: row.try_get(1)?,
             text: row.try_get(2)?,
             sent_at: rows::time(&row, 3)?,
             accepted_at: rows::time(&row, 4)?,
         };
-        let thread: ThreadId = rows::id(&row, 5)?;
         if let Some(head) = begun.remove(&thread) {
             claims.push(TurnClaim {
                 key: head.key,
-                turn: head.turn.parse().unwrap_or_default(),
+                turn: TurnId::new(thread, head.turn),
                 attempt: head.attempt,
                 ambiguous: head.ambiguous,
                 thread: rows::thread(&row, 5)?,
@@ -124,10 +144,21 @@ pub(super) async fn sends(conn: &mut SqliteConnection, wanted: &Wanted) -> Resul
     for quota in wanted.quotas.clone() {
         for row in claim(conn, CLAIM_SENDS, quota.clone(), wanted.now, wanted.lease_until).await? {
             let thread = rows::id(&row, 0)?;
-            keys.insert(thread, ClaimKey { thread, token: token(&row, 1)?, lane: quota.lane.clone() });
+            keys.insert(
+                thread,
+                ClaimKey {
+                    thread,
+                    token: token(&row, 1)?,
+                    lane: quota.lane.clone(),
+                },
+            );
         }
     }
-    let claims = if keys.is_empty() { Vec::new() } else { with_parts(conn, keys, wanted).await? };
+    let claims = if keys.is_empty() {
+        Vec::new()
+    } else {
+        with_parts(conn, keys, wanted).await?
+    };
     let lanes = next_due(conn, Work::Send, wanted).await?;
     Ok(Outcome::Sends(Claims { claims, lanes }))
 }
@@ -139,27 +170,41 @@ async fn with_parts(
 ) -> Result<Vec<SendClaim>, StoreError> {
     let threads = rows::json(&keys.keys().collect::<Vec<_>>())?;
     let mut claims = Vec::with_capacity(keys.len());
-    for row in sqlx::query(SEND_PARTS).bind(threads).fetch_all(&mut *conn).await? {
-        let thread = rows::thread(&row, 9)?;
-        let Some(key) = keys.remove(&thread.id) else { continue };
-        let unknown = row.try_get::<&str, _>(5)? != "pending";
-        let attempts = u32::try_from(row.try_get::<i64, _>(4)?).unwrap_or(u32::MAX);
+    for row in sqlx::query(SEND_PARTS)
+        .bind(threads)
+        .fetch_all(&mut *conn)
+        .await?
+    {
+        let thread = rows::thread(&row, 8)?;
+        let Some(key) = keys.remove(&thread.id) else {
+            continue;
+        };
+        let unknown = row.try_get::<&str, _>(4)? != "pending";
+        let attempts = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX);
         claims.push(SendClaim {
+            delivery: DeliveryId::new(thread.id, row.try_get(0)?),
             key,
             thread,
-            part: row.try_get(1)?,
-            delivery: rows::id(&row, 0)?,
-            kind: DeliveryKind::from_stored(row.try_get(2)?),
-            body: row.try_get(3)?,
-            attempt: if unknown { attempts } else { attempts.saturating_add(1) },
+            kind: DeliveryKind::from_stored(row.try_get(1)?),
+            body: row.try_get(2)?,
+            attempt: if unknown {
+                attempts
+            } else {
+                attempts.saturating_add(1)
+            },
             unknown,
-            created_at: rows::time(&row, 6)?,
-            last_attempt_at: rows::optional_time(&row, 7)?,
-            asked_at: rows::optional_time(&row, 8)?,
+            created_at: rows::time(&row, 5)?,
+            last_attempt_at: rows::optional_time(&row, 6)?,
+            asked_at: rows::optional_time(&row, 7)?,
         });
     }
-    let ids: Vec<_> = claims.iter().map(|claim| claim.delivery).collect();
-    let record = sqlx::query(RECORD_ATTEMPTS).bind(wanted.now.millis()).bind(rows::json(&ids)?);
+    let ids: Vec<_> = claims
+        .iter()
+        .map(|claim| (claim.delivery.thread, claim.delivery.number))
+        .collect();
+    let record = sqlx::query(RECORD_ATTEMPTS)
+        .bind(wanted.now.millis())
+        .bind(rows::json(&ids)?);
     record.execute(&mut *conn).await?;
     drop_empty(conn, Work::Send, &keys.into_keys().collect::<Vec<_>>()).await?;
     Ok(claims)
@@ -172,17 +217,19 @@ async fn claim(
     now: Time,
     lease_until: Time,
 ) -> Result<Vec<SqliteRow>, StoreError> {
-    let query = sqlx::query(sql).bind(lease_until.millis()).bind(quota.lane.to_string());
+    let query = sqlx::query(sql)
+        .bind(lease_until.millis())
+        .bind(quota.lane.to_string());
     Ok(query.bind(now.millis()).bind(quota.most).fetch_all(conn).await?)
 }
 
-async fn drop_empty(
-    conn: &mut SqliteConnection,
-    work: Work,
-    threads: &[ThreadId],
-) -> Result<(), StoreError> {
+async fn drop_empty(conn: &mut SqliteConnection, work: Work, threads: &[ThreadId]) -> Result<(), StoreError> {
     if !threads.is_empty() {
-        sqlx::query(DROP_EMPTY).bind(kind(work)).bind(rows::json(threads)?).execute(conn).await?;
+        sqlx::query(DROP_EMPTY)
+            .bind(kind(work))
+            .bind(rows::json(threads)?)
+            .execute(conn)
+            .await?;
     }
     Ok(())
 }
@@ -194,8 +241,15 @@ async fn next_due(
 ) -> Result<Vec<LaneDue>, StoreError> {
     let mut lanes = Vec::with_capacity(wanted.quotas.len());
     for quota in wanted.quotas.clone() {
-        let row = sqlx::query(NEXT_DUE).bind(kind(work)).bind(quota.lane.to_string()).fetch_one(&mut *conn).await?;
-        lanes.push(LaneDue { lane: quota.lane, due_at: rows::optional_time(&row, 0)? });
+        let row = sqlx::query(NEXT_DUE)
+            .bind(kind(work))
+            .bind(quota.lane.to_string())
+            .fetch_one(&mut *conn)
+            .await?;
+        lanes.push(LaneDue {
+            lane: quota.lane,
+            due_at: rows::optional_time(&row, 0)?,
+        });
     }
     Ok(lanes)
 }

@@ -31,8 +31,11 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "bridge", include_str!("../../../migrations/sqlite/0001_bridge.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 1] = [(
+    1,
+    "bridge",
+    include_str!("../../../migrations/sqlite/0001_bridge.sql"),
+)];
 
 /// Why the database is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,10 @@ pub enum Mode {
 
 /// The file of a `sqlite://PATH` address.
 pub(super) fn path_of(url: &str) -> Result<PathBuf, StoreError> {
-    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or(url);
+    let path = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"))
+        .unwrap_or(url);
     if path.is_empty() || path.contains(':') && !Path::new(path).is_absolute() {
         return Err(StoreError::Open {
             path: url.to_owned(),
@@ -62,17 +68,30 @@ pub(super) fn lock(path: &Path, mode: Mode) -> Result<Option<File>, StoreError> 
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
+    // SQLite gives its other files the mode of this one: what people wrote is for this user alone.
+    private().open(path).map_err(failed)?;
     if mode == Mode::Command {
         return Ok(None);
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(name).map_err(failed)?;
+    let file = private().open(name).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.display().to_string() }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
+            path: path.display().to_string(),
+        }),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
+}
+
+/// Opens a file for writing, and makes it readable for its owner only if it is not there.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -94,15 +113,20 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// Opens the one connection that writes.
 pub(super) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
-    options(path)
-        .connect()
-        .await
-        .map_err(|error| open_error(path, format!("{error}; is the folder there and writable for this user?")))
+    options(path).connect().await.map_err(|error| {
+        open_error(
+            path,
+            format!("{error}; is the folder there and writable for this user?"),
+        )
+    })
 }
 
 /// Opens the readers; none connects before it is needed.
 pub(super) fn readers(path: &Path) -> SqlitePool {
-    let options = options(path).read_only(true).create_if_missing(false).pragma("cache_size", READER_CACHE);
+    let options = options(path)
+        .read_only(true)
+        .create_if_missing(false)
+        .pragma("cache_size", READER_CACHE);
     PoolOptions::new()
         .max_connections(READERS)
         .min_connections(0)
@@ -117,14 +141,32 @@ pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<
     let newest = newest_migration(conn).await?;
     let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
     if newest > known {
-        return Err(StoreError::Newer { url: path.display().to_string(), found: newest, known });
+        return Err(StoreError::Newer {
+            url: path.display().to_string(),
+            found: newest,
+            known,
+        });
     }
     quick_check(path, conn).await?;
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+        Migration::new(
+            version,
+            Cow::Borrowed(name),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
     });
-    Migrator { migrations: Cow::Owned(migrations.to_vec()), ..Migrator::DEFAULT }.run_direct(None, conn, false).await?;
-    Ok(MIGRATIONS.iter().filter(|(version, ..)| *version > newest).count())
+    Migrator {
+        migrations: Cow::Owned(migrations.to_vec()),
+        ..Migrator::DEFAULT
+    }
+    .run_direct(None, conn, false)
+    .await?;
+    Ok(MIGRATIONS
+        .iter()
+        .filter(|(version, ..)| *version > newest)
+        .count())
 }
 
 async fn newest_migration(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
@@ -135,15 +177,22 @@ async fn newest_migration(conn: &mut SqliteConnection) -> Result<i64, StoreError
     if table.is_none() {
         return Ok(0);
     }
-    let (newest,): (i64,) =
-        sqlx::query_as("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").fetch_one(conn).await?;
+    let (newest,): (i64,) = sqlx::query_as("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+        .fetch_one(conn)
+        .await?;
     Ok(newest)
 }
 
 /// Looks for damage in the pages that are in use (`PRAGMA quick_check`), stopping at the first.
 async fn quick_check(path: &Path, conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    let damaged = |reason: String| StoreError::Damaged { path: path.display().to_string(), reason };
-    match sqlx::query_as::<_, (String,)>("PRAGMA quick_check(1)").fetch_one(conn).await {
+    let damaged = |reason: String| StoreError::Damaged {
+        path: path.display().to_string(),
+        reason,
+    };
+    match sqlx::query_as::<_, (String,)>("PRAGMA quick_check(1)")
+        .fetch_one(conn)
+        .await
+    {
         Ok((verdict,)) if verdict == "ok" => Ok(()),
         Ok((verdict,)) => Err(damaged(verdict)),
         Err(error) => Err(damaged(error.to_string())),
@@ -151,7 +200,10 @@ async fn quick_check(path: &Path, conn: &mut SqliteConnection) -> Result<(), Sto
 }
 
 fn open_error(path: &Path, reason: String) -> StoreError {
-    StoreError::Open { path: path.display().to_string(), reason }
+    StoreError::Open {
+        path: path.display().to_string(),
+        reason,
+    }
 }
 
 /// Closes the writer; SQLite then copies the rest of the log into the database.

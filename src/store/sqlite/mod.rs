@@ -26,7 +26,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use connect::Mode;
-use ops::{Change, Op, Outcome, Wanted};
+use ops::{Change, Letter, Op, Outcome, Wanted};
 use writer::Job;
 
 use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
@@ -95,7 +95,9 @@ impl SqliteStore {
     async fn write(&self, op: Op) -> Result<Outcome, StoreError> {
         let (reply, answer) = oneshot::channel();
         let jobs = self.submit.upgrade().ok_or(StoreError::Closed)?;
-        jobs.send(Job { op, reply }).await.map_err(|_| StoreError::Closed)?;
+        jobs.send(Job { op, reply })
+            .await
+            .map_err(|_| StoreError::Closed)?;
         drop(jobs);
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -121,7 +123,11 @@ impl Store for SqliteStore {
         let (reply, answer) = oneshot::channel();
         let jobs = self.submit.upgrade().ok_or(StoreError::Closed)?;
         // Not waited for: what cannot be taken now is the platform's to keep.
-        jobs.try_send(Job { op: Op::Accept(batch), reply }).map_err(|_| StoreError::Busy)?;
+        jobs.try_send(Job {
+            op: Op::Accept(batch),
+            reply,
+        })
+        .map_err(|_| StoreError::Busy)?;
         drop(jobs);
         outcome!(answer.await.map_err(|_| StoreError::Closed)??, Accepted)
     }
@@ -136,7 +142,15 @@ impl Store for SqliteStore {
         now: Time,
         lease_until: Time,
     ) -> Result<Claims<TurnClaim>, StoreError> {
-        outcome!(self.write(Op::ClaimTurns(Wanted { quotas, now, lease_until })).await?, Turns)
+        outcome!(
+            self.write(Op::ClaimTurns(Wanted {
+                quotas,
+                now,
+                lease_until
+            }))
+            .await?,
+            Turns
+        )
     }
 
     async fn complete_turn(
@@ -161,7 +175,15 @@ impl Store for SqliteStore {
         now: Time,
         lease_until: Time,
     ) -> Result<Claims<SendClaim>, StoreError> {
-        outcome!(self.write(Op::ClaimSends(Wanted { quotas, now, lease_until })).await?, Sends)
+        outcome!(
+            self.write(Op::ClaimSends(Wanted {
+                quotas,
+                now,
+                lease_until
+            }))
+            .await?,
+            Sends
+        )
     }
 
     async fn settle(
@@ -173,15 +195,31 @@ impl Store for SqliteStore {
     }
 
     async fn release(&self, work: Work, held: &str, now: Time) -> Result<u64, StoreError> {
-        outcome!(self.change(Change::Release { work, held: held.to_owned(), now }).await?, Count)
+        outcome!(
+            self.change(Change::Release {
+                work,
+                held: held.to_owned(),
+                now
+            })
+            .await?,
+            Count
+        )
     }
 
     async fn recover(&self, routes: &Routes, now: Time, look_at: Time) -> Result<u64, StoreError> {
-        outcome!(self.change(Change::Recover { routes: routes.clone(), now, look_at }).await?, Count)
+        outcome!(
+            self.change(Change::Recover {
+                routes: routes.clone(),
+                now,
+                look_at
+            })
+            .await?,
+            Count
+        )
     }
 
-    async fn sweep(&self, keys_before: Time) -> Result<Swept, StoreError> {
-        outcome!(self.change(Change::Sweep { keys_before }).await?, Swept)
+    async fn sweep(&self, keys_before: Time, from: i64) -> Result<Swept, StoreError> {
+        outcome!(self.change(Change::Sweep { keys_before, from }).await?, Swept)
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
@@ -206,7 +244,15 @@ impl Store for SqliteStore {
         change: ThreadChange,
         now: Time,
     ) -> Result<Option<ThreadRow>, StoreError> {
-        outcome!(self.change(Change::Thread { name: name.to_owned(), change, now }).await?, Thread)
+        outcome!(
+            self.change(Change::Thread {
+                name: name.to_owned(),
+                change,
+                now
+            })
+            .await?,
+            Thread
+        )
     }
 
     async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>, StoreError> {
@@ -214,18 +260,33 @@ impl Store for SqliteStore {
     }
 
     async fn replay(&self, id: &str, routes: &Routes, now: Time) -> Result<bool, StoreError> {
-        outcome!(self.change(Change::Replay { id: id.to_owned(), routes: routes.clone(), now }).await?, Flag)
+        let Some(letter) = Letter::named(id) else {
+            return Ok(false);
+        };
+        outcome!(
+            self.change(Change::Replay {
+                letter,
+                routes: routes.clone(),
+                now
+            })
+            .await?,
+            Flag
+        )
     }
 
     async fn purge(&self, id: &str, now: Time) -> Result<bool, StoreError> {
-        outcome!(self.change(Change::Purge { id: id.to_owned(), now }).await?, Flag)
+        let Some(letter) = Letter::named(id) else {
+            return Ok(false);
+        };
+        outcome!(self.change(Change::Purge { letter, now }).await?, Flag)
     }
 
     async fn close(&self) {
+        // The last connection to leave copies the log into the database and removes it: let that be the writer.
+        self.readers.close().await;
         self.jobs.lock().await.take();
         if let Some(writer) = self.writer.lock().await.take() {
             let _ = writer.await;
         }
-        self.readers.close().await;
     }
 }

@@ -4,7 +4,7 @@ use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::Time;
+use crate::domain::{DeliveryId, MessageId, Time};
 use crate::store::operator::{ThreadChange, ThreadRow};
 use crate::store::{Claims, Quota, StoreError, Swept, Work};
 
@@ -29,13 +29,52 @@ pub(super) struct Wanted {
 
 /// The writes that are rare: each is a statement or two of its own.
 pub(super) enum Change {
-    Release { work: Work, held: String, now: Time },
-    Recover { routes: Routes, now: Time, look_at: Time },
-    Sweep { keys_before: Time },
-    Thread { name: String, change: ThreadChange, now: Time },
-    Replay { id: String, routes: Routes, now: Time },
-    Purge { id: String, now: Time },
+    Release {
+        work: Work,
+        held: String,
+        now: Time,
+    },
+    Recover {
+        routes: Routes,
+        now: Time,
+        look_at: Time,
+    },
+    Sweep {
+        keys_before: Time,
+        from: i64,
+    },
+    Thread {
+        name: String,
+        change: ThreadChange,
+        now: Time,
+    },
+    Replay {
+        letter: Letter,
+        routes: Routes,
+        now: Time,
+    },
+    Purge {
+        letter: Letter,
+        now: Time,
+    },
     CheckWritable,
+}
+
+/// What a dead letter's id names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Letter {
+    Message(MessageId),
+    Delivery(DeliveryId),
+}
+
+impl Letter {
+    /// What an operator's text names, if it is such an id.
+    pub(super) fn named(id: &str) -> Option<Self> {
+        id.parse()
+            .map(Self::Message)
+            .or_else(|_| id.parse().map(Self::Delivery))
+            .ok()
+    }
 }
 
 /// What came of a write.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::identity::{self, Identifier, IdentityChange, Known, Renaming, Resolution};
-use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Lane, Receipt, Treatment};
+use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Lane, Receipt, Route, Treatment};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
 use crate::domain::{DedupKey, DeliveryId, MessageId, ThreadId, Time};
@@ -24,17 +24,18 @@ pub(super) struct ThreadNow {
     pub(super) last_part: i64,
     pub(super) state: ThreadState,
     pub(super) noticed_at: Option<Time>,
+    pub(super) route: Route,
 }
 
 /// A delivery that a receipt may speak of.
 #[derive(Debug, Clone)]
 pub(super) struct DeliveryNow {
     pub(super) id: DeliveryId,
-    pub(super) thread: ThreadId,
     pub(super) account: AccountKey,
     pub(super) platform_id: Option<String>,
     pub(super) state: String,
     pub(super) stage: i64,
+    pub(super) billed: bool,
 }
 
 /// What the read found.
@@ -42,7 +43,7 @@ pub(super) struct DeliveryNow {
 pub(super) struct Found {
     pub(super) aliases: HashMap<AliasKey, ThreadId>,
     pub(super) threads: HashMap<ThreadId, ThreadNow>,
-    pub(super) keys: HashSet<String>,
+    pub(super) keys: HashSet<DedupKey>,
     pub(super) deliveries: Vec<DeliveryNow>,
 }
 
@@ -62,8 +63,6 @@ pub(super) struct ThreadWrite {
 #[derive(Debug)]
 pub(super) struct MessageWrite {
     pub(super) id: MessageId,
-    pub(super) thread: ThreadId,
-    pub(super) seq: i64,
     pub(super) platform_id: String,
     pub(super) text: String,
     pub(super) state: &'static str,
@@ -76,8 +75,6 @@ pub(super) struct MessageWrite {
 #[derive(Debug)]
 pub(super) struct NoticeWrite {
     pub(super) id: DeliveryId,
-    pub(super) thread: ThreadId,
-    pub(super) part: i64,
     pub(super) body: String,
     pub(super) lane: Lane,
     pub(super) at: Time,
@@ -97,7 +94,6 @@ pub(super) struct TurnWrite {
 #[derive(Debug)]
 pub(super) struct ReceiptWrite {
     pub(super) delivery: DeliveryId,
-    pub(super) thread: ThreadId,
     pub(super) receipt: Receipt,
 }
 
@@ -105,20 +101,25 @@ pub(super) struct ReceiptWrite {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) found: Found,
-    pub(super) keys: Vec<(String, Time)>,
+    pub(super) keys: Vec<(DedupKey, Time)>,
     pub(super) aliases: HashMap<AliasKey, (ThreadId, i64, Time)>,
     pub(super) threads: HashMap<ThreadId, ThreadWrite>,
     pub(super) messages: Vec<MessageWrite>,
     pub(super) turns: HashMap<ThreadId, TurnWrite>,
     pub(super) notices: Vec<NoticeWrite>,
     pub(super) receipts: Vec<ReceiptWrite>,
+    /// Threads that lost a name to another, and where their replies go without it.
+    pub(super) reroutes: HashMap<ThreadId, String>,
     /// Threads of early names, and the threads that take their names over.
     pub(super) adoptions: Vec<(ThreadId, ThreadId)>,
 }
 
 impl Plan {
     pub(super) fn new(found: Found) -> Self {
-        Self { found, ..Self::default() }
+        Self {
+            found,
+            ..Self::default()
+        }
     }
 
     /// Decides about one arrival.
@@ -131,12 +132,15 @@ impl Plan {
     }
 
     fn message(&mut self, inbound: &Inbound, admission: &Admission) -> Accepted {
-        let resolution =
-            identity::resolve(&inbound.identifiers, inbound.opens, &self.known(&inbound.identifiers));
+        let resolution = identity::resolve(
+            &inbound.identifiers,
+            inbound.opens,
+            &self.known(&inbound.identifiers),
+        );
         if resolution == Resolution::NotForUs {
             return Accepted::Ignored("unknown_thread");
         }
-        if !self.take_keys(inbound.keys.iter().map(DedupKey::as_str), admission.at) {
+        if !self.take_keys(&inbound.keys, admission.at) {
             return Accepted::Duplicate;
         }
         let (thread, point, bind) = match resolution {
@@ -161,9 +165,7 @@ impl Plan {
             (Treatment::Ask, ThreadState::Open) => ("pending", None, Accepted::Queued),
         };
         self.messages.push(MessageWrite {
-            id: MessageId::new(),
-            thread,
-            seq,
+            id: MessageId::new(thread, seq),
             platform_id: inbound.platform_id.clone(),
             text: inbound.text.clone(),
             state,
@@ -174,7 +176,10 @@ impl Plan {
         if outcome == Accepted::Queued {
             self.queue(thread, seq, admission);
         }
-        if let Treatment::Ignore { notice: Some(text), .. } = &inbound.treatment {
+        if let Treatment::Ignore {
+            notice: Some(text), ..
+        } = &inbound.treatment
+        {
             self.notice(thread, text, &inbound.account, admission.at);
         }
         outcome
@@ -192,16 +197,22 @@ impl Plan {
     }
 
     fn notice(&mut self, thread: ThreadId, text: &str, account: &AccountKey, at: Time) {
-        let Some(now) = self.found.threads.get_mut(&thread) else { return };
+        let Some(now) = self.found.threads.get_mut(&thread) else {
+            return;
+        };
         let lately = now.noticed_at.is_some_and(|last| at.since(last) < NOTICE_EVERY);
         if lately || text.is_empty() || now.state == ThreadState::Paused {
             return;
         }
         now.noticed_at = Some(at);
         now.last_part += 1;
-        let part = now.last_part;
-        let lane = send_lane(account);
-        self.notices.push(NoticeWrite { id: DeliveryId::new(), thread, part, body: text.to_owned(), lane, at });
+        let id = DeliveryId::new(thread, now.last_part);
+        self.notices.push(NoticeWrite {
+            id,
+            body: text.to_owned(),
+            lane: send_lane(account),
+            at,
+        });
     }
 
     fn receipt(&mut self, receipt: &Receipt) -> Accepted {
@@ -222,24 +233,36 @@ impl Plan {
         if found {
             "sent".clone_into(&mut delivery.state);
         }
-        let (id, thread) = (delivery.id, delivery.thread);
-        self.receipts.push(ReceiptWrite { delivery: id, thread, receipt: receipt.clone() });
-        if found { Accepted::Found } else { Accepted::Applied }
+        let billed = receipt.billable == Some(true) && !delivery.billed;
+        delivery.billed |= billed;
+        self.receipts.push(ReceiptWrite {
+            delivery: delivery.id,
+            receipt: receipt.clone(),
+        });
+        Accepted::Applied { found, billed }
     }
 
     fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
-        if !self.take_keys(change.keys.iter().map(DedupKey::as_str), at) {
+        if !self.take_keys(&change.keys, at) {
             return Accepted::Duplicate;
         }
         let all: Vec<Identifier> = change.old.iter().chain(&change.new).cloned().collect();
         match identity::rename(&change.old, &change.new, &self.known(&all)) {
-            Renaming::Rename { thread, point, bind, adopt } => {
+            Renaming::Rename {
+                thread,
+                point,
+                bind,
+                adopt,
+            } => {
                 self.point(thread, &point, bind, at);
                 self.reroute(thread, change, at);
                 if let Some(early) = adopt {
                     self.adopt(early, thread);
                 }
-                Accepted::Applied
+                Accepted::Applied {
+                    found: false,
+                    billed: false,
+                }
             }
             Renaming::Keep { point, bind } => {
                 let thread = self.open();
@@ -262,6 +285,7 @@ impl Plan {
             inbound_at: Time::default(),
             at,
         };
+        self.set_route(thread, &change.route);
         self.threads.insert(thread, write);
     }
 
@@ -272,7 +296,10 @@ impl Plan {
         if let Some(write) = self.threads.remove(&early) {
             self.threads.insert(thread, write);
         }
-        self.aliases.values_mut().filter(|row| row.0 == early).for_each(|row| row.0 = thread);
+        self.aliases
+            .values_mut()
+            .filter(|row| row.0 == early)
+            .for_each(|row| row.0 = thread);
         self.adoptions.push((early, thread));
     }
 
@@ -280,18 +307,22 @@ impl Plan {
         let look = |identifier: &Identifier| {
             let thread = *self.found.aliases.get(&identifier.alias)?;
             let now = self.found.threads.get(&thread)?;
-            let known = Known { thread, bound: now.bound.clone(), written: now.last_seq > 0 };
+            let known = Known {
+                thread,
+                bound: now.bound.clone(),
+                written: now.last_seq > 0,
+            };
             Some((identifier.alias.clone(), known))
         };
         identifiers.iter().filter_map(look).collect()
     }
 
     /// Takes all keys; true if none was taken before.
-    fn take_keys<'a>(&mut self, keys: impl Iterator<Item = &'a str>, at: Time) -> bool {
+    fn take_keys(&mut self, keys: &[DedupKey], at: Time) -> bool {
         let mut fresh = true;
         for key in keys {
-            if self.found.keys.insert(key.to_owned()) {
-                self.keys.push((key.to_owned(), at));
+            if self.found.keys.insert(*key) {
+                self.keys.push((*key, at));
             } else {
                 fresh = false;
             }
@@ -301,23 +332,53 @@ impl Plan {
 
     fn open(&mut self) -> ThreadId {
         let thread = ThreadId::new();
-        let now = ThreadNow { bound: None, last_seq: 0, last_part: 0, state: ThreadState::Open, noticed_at: None };
+        let now = ThreadNow {
+            bound: None,
+            last_seq: 0,
+            last_part: 0,
+            state: ThreadState::Open,
+            noticed_at: None,
+            route: Route::Null,
+        };
         self.found.threads.insert(thread, now);
         thread
     }
 
     fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Option<AliasKey>, at: Time) {
         for identifier in point {
-            self.found.aliases.insert(identifier.alias.clone(), thread);
-            self.aliases.insert(identifier.alias.clone(), (thread, identifier.strength.as_i64(), at));
+            let before = self.found.aliases.insert(identifier.alias.clone(), thread);
+            self.take_from(before.filter(|other| *other != thread), &identifier.alias);
+            self.aliases.insert(
+                identifier.alias.clone(),
+                (thread, identifier.strength.as_i64(), at),
+            );
         }
         if let Some(now) = self.found.threads.get_mut(&thread).filter(|_| bind.is_some()) {
             now.bound = bind;
         }
     }
 
+    /// A thread that lost a name sends nothing there any more: it is somebody else's.
+    fn take_from(&mut self, loser: Option<ThreadId>, alias: &AliasKey) {
+        let Some(loser) = loser else { return };
+        let Some(now) = self.found.threads.get_mut(&loser) else {
+            return;
+        };
+        if let Some(route) = identity::route_without(&now.route, alias) {
+            now.route = route;
+            let text = now.route.to_string();
+            match self.threads.get_mut(&loser) {
+                Some(write) => write.route = text,
+                None => drop(self.reroutes.insert(loser, text)),
+            }
+        }
+    }
+
     fn touch(&mut self, thread: ThreadId, inbound: &Inbound, at: Time) {
-        let inbound_at = self.threads.get(&thread).map_or(inbound.sent_at, |w| w.inbound_at.max(inbound.sent_at));
+        let inbound_at = self
+            .threads
+            .get(&thread)
+            .map_or(inbound.sent_at, |w| w.inbound_at.max(inbound.sent_at));
         let write = ThreadWrite {
             account: inbound.account.clone(),
             place: inbound.place.clone(),
@@ -327,6 +388,14 @@ impl Plan {
             inbound_at,
             at,
         };
+        self.set_route(thread, &inbound.route);
         self.threads.insert(thread, write);
+    }
+
+    fn set_route(&mut self, thread: ThreadId, route: &Route) {
+        if let Some(now) = self.found.threads.get_mut(&thread) {
+            now.route = route.clone();
+        }
+        self.reroutes.remove(&thread);
     }
 }

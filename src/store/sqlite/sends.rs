@@ -8,18 +8,21 @@ use sqlx::{Row, SqliteConnection};
 use super::ops::{Op, Outcome};
 use super::rows;
 use crate::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
+use crate::domain::message::Route;
+use crate::domain::thread::Thread;
 use crate::domain::turn::ClaimKey;
 use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
 use crate::store::StoreError;
 
 /// Who holds each thread's sending now, and the part behind the one that was sent.
 const READ: &str = "
-    SELECT w.thread_id, w.token, d.id, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
-           d.asked_at
-      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM json_each(?)) AS j
+    SELECT w.thread_id, w.token, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
+           d.asked_at, t.route
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
      CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.thread_id
+     CROSS JOIN threads AS t ON t.id = w.thread_id
       LEFT JOIN deliveries AS d ON d.thread_id = j.thread_id AND d.part =
-           (SELECT x.part FROM deliveries AS x WHERE x.thread_id = j.thread_id AND x.part > j.part
+           (SELECT x.part FROM deliveries AS x WHERE x.thread_id = j.thread_id AND x.part >= w.first AND x.part <> j.part
                AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)";
 
 /// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead.
@@ -30,27 +33,28 @@ const WRITE: &str = "
            code = coalesce(deliveries.code, j.code), reason = coalesce(deliveries.reason, j.reason),
            attempts = deliveries.attempts - j.uncounted,
            ended_at = CASE WHEN j.state IN ('sent', 'dead') THEN j.at ELSE deliveries.ended_at END
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS platform_id, value ->> 3 AS code,
-                   value ->> 4 AS reason, value ->> 5 AS uncounted, value ->> 6 AS at FROM json_each(?)) AS j
-     WHERE deliveries.id = j.id;
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS state, value ->> 3 AS platform_id,
+                   value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS uncounted, value ->> 7 AS at
+              FROM jsonb_each(?)) AS j
+     WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
     UPDATE deliveries SET state = 'sending', attempts = attempts + 1, attempted_at = j.at
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS at FROM json_each(?)) AS j
-     WHERE deliveries.id = j.id;
-    UPDATE work SET token = j.token, due_at = j.due_at, first = j.first, held = j.held
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS at FROM jsonb_each(?)) AS j
+     WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
+    UPDATE work SET token = j.token, due_at = j.due_at, first = coalesce(j.first, work.first), held = j.held
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token, value ->> 2 AS due_at, value ->> 3 AS first,
-                   value ->> 4 AS held FROM json_each(?)) AS j
+                   value ->> 4 AS held FROM jsonb_each(?)) AS j
      WHERE work.kind = 2 AND work.thread_id = j.thread_id;
-    DELETE FROM work WHERE kind = 2 AND thread_id IN (SELECT value FROM json_each(?))";
+    DELETE FROM work WHERE kind = 2 AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 /// A thread's sending as the store has it now.
 struct Held {
     token: Option<i64>,
     next: Option<NextPart>,
+    route: Route,
 }
 
 /// The part that comes next.
 struct NextPart {
-    delivery: DeliveryId,
     part: i64,
     kind: DeliveryKind,
     body: String,
@@ -76,7 +80,13 @@ pub(super) async fn settle_all(
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
-    let settled = |op: &Op| if let Op::Settle(claim, _) = op { Some((claim.key.thread, claim.part)) } else { None };
+    let settled = |op: &Op| {
+        if let Op::Settle(claim, _) = op {
+            Some((claim.key.thread, claim.delivery.number))
+        } else {
+            None
+        }
+    };
     let parts: Vec<(ThreadId, i64)> = ops.iter().filter_map(settled).collect();
     if parts.is_empty() {
         return Ok(());
@@ -84,7 +94,9 @@ pub(super) async fn settle_all(
     let mut held = read(conn, &parts).await?;
     let mut ends = Ends::default();
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
-        let Op::Settle(claim, settlement) = op else { continue };
+        let Op::Settle(claim, settlement) = op else {
+            continue;
+        };
         let ours = |held: &Held| held.token == Some(claim.key.token.as_i64());
         *outcome = Some(match held.remove(&claim.key.thread).filter(ours) {
             Some(held) => Outcome::Next(ends.settle(claim, settlement, held).map(Box::new)),
@@ -107,60 +119,71 @@ async fn read(
 ) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(parts.len());
     for row in sqlx::query(READ).bind(rows::json(parts)?).fetch_all(conn).await? {
-        let next = match row.try_get::<Option<&str>, _>(2)? {
+        let next = match row.try_get(2)? {
             None => None,
-            Some(_) => Some(NextPart {
-                delivery: rows::id(&row, 2)?,
-                part: row.try_get(3)?,
-                kind: DeliveryKind::from_stored(row.try_get(4)?),
-                body: row.try_get(5)?,
-                fresh: row.try_get::<&str, _>(6)? == "pending",
-                attempts: row.try_get(7)?,
-                created_at: rows::time(&row, 8)?,
-                attempted_at: rows::optional_time(&row, 9)?,
-                asked_at: rows::optional_time(&row, 10)?,
+            Some(part) => Some(NextPart {
+                part,
+                kind: DeliveryKind::from_stored(row.try_get(3)?),
+                body: row.try_get(4)?,
+                fresh: row.try_get::<&str, _>(5)? == "pending",
+                attempts: row.try_get(6)?,
+                created_at: rows::time(&row, 7)?,
+                attempted_at: rows::optional_time(&row, 8)?,
+                asked_at: rows::optional_time(&row, 9)?,
             }),
         };
-        held.insert(rows::id(&row, 0)?, Held { token: row.try_get(1)?, next });
+        held.insert(
+            rows::id(&row, 0)?,
+            Held {
+                token: row.try_get(1)?,
+                next,
+                route: rows::route(&row, 10)?,
+            },
+        );
     }
     Ok(held)
 }
 
 impl Ends {
     fn settle(&mut self, claim: &SendClaim, settlement: &Settlement, held: Held) -> Option<SendClaim> {
-        let (id, at) = (claim.delivery, settlement.at.millis());
+        let (thread, part, at) = (claim.key.thread, claim.delivery.number, settlement.at.millis());
         match &settlement.outcome {
             SendOutcome::Sent { platform_id } => {
-                self.deliveries.push(json!([id, "sent", platform_id, null, null, 0, at]));
-                self.go_on(claim, settlement, held.next)
+                self.deliveries
+                    .push(json!([thread, part, "sent", platform_id, null, null, 0, at]));
+                self.go_on(claim, settlement, held)
             }
             SendOutcome::Dead { code, reason } => {
-                self.deliveries.push(json!([id, "dead", null, code, reason, 0, at]));
-                self.go_on(claim, settlement, held.next)
+                self.deliveries
+                    .push(json!([thread, part, "dead", null, code, reason, 0, at]));
+                self.go_on(claim, settlement, held)
             }
-            SendOutcome::Again { at: due, counts, held, .. } => {
+            SendOutcome::Again {
+                at: due,
+                counts,
+                held: by,
+                ..
+            } => {
                 let uncounted = i64::from(!counts && !claim.unknown);
-                self.deliveries.push(json!([id, "pending", null, null, null, uncounted, at]));
-                self.work.push(json!([claim.key.thread, null, due.millis(), claim.part, held]));
+                self.deliveries
+                    .push(json!([thread, part, "pending", null, null, null, uncounted, at]));
+                self.work.push(json!([thread, null, due.millis(), null, by]));
                 None
             }
             SendOutcome::Unknown { look_at, .. } => {
-                self.deliveries.push(json!([id, "unknown", null, null, null, 0, at]));
-                self.work.push(json!([claim.key.thread, null, look_at.millis(), claim.part, null]));
+                self.deliveries
+                    .push(json!([thread, part, "unknown", null, null, null, 0, at]));
+                self.work
+                    .push(json!([thread, null, look_at.millis(), null, null]));
                 None
             }
         }
     }
 
     /// On to the thread's next part, if it has one.
-    fn go_on(
-        &mut self,
-        claim: &SendClaim,
-        settlement: &Settlement,
-        next: Option<NextPart>,
-    ) -> Option<SendClaim> {
+    fn go_on(&mut self, claim: &SendClaim, settlement: &Settlement, held: Held) -> Option<SendClaim> {
         let (thread, at) = (claim.key.thread, settlement.at.millis());
-        let Some(next) = next else {
+        let Some(next) = held.next else {
             self.over.push(thread);
             return None;
         };
@@ -169,13 +192,26 @@ impl Ends {
             return None;
         }
         let token = ClaimToken::new();
-        self.begun.push(json!([next.delivery, at]));
-        self.work.push(json!([thread, token.as_i64(), settlement.lease_until.millis(), next.part, null]));
+        self.begun.push(json!([thread, next.part, at]));
+        self.work.push(json!([
+            thread,
+            token.as_i64(),
+            settlement.lease_until.millis(),
+            next.part,
+            null
+        ]));
         Some(SendClaim {
-            key: ClaimKey { thread, token, lane: claim.key.lane.clone() },
-            thread: claim.thread.clone(),
-            part: next.part,
-            delivery: next.delivery,
+            key: ClaimKey {
+                thread,
+                token,
+                lane: claim.key.lane.clone(),
+            },
+            // The person's names may have changed since the part before.
+            thread: Thread {
+                route: held.route,
+                ..claim.thread.clone()
+            },
+            delivery: DeliveryId::new(thread, next.part),
             kind: next.kind,
             body: next.body,
             attempt: u32::try_from(next.attempts + 1).unwrap_or(1),

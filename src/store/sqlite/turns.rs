@@ -8,6 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::ops::{Op, Outcome};
 use super::rows;
 use crate::domain::delivery::{DeliveryKind, SendClaim};
+use crate::domain::message::Route;
 use crate::domain::routing::send_lane;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, End, TurnClaim};
 use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
@@ -15,46 +16,49 @@ use crate::store::StoreError;
 
 /// Who holds each turn now, and what its thread has.
 const READ: &str = "
-    SELECT w.thread_id, w.token, w.upto < t.last_seq, t.last_part, t.state = 'paused', s.thread_id IS NOT NULL,
-           t.noticed_at
-      FROM json_each(?) AS j
+    SELECT w.thread_id, w.token, w.upto < t.last_seq OR w.reopened IS NOT NULL, t.last_part, t.state = 'paused', s.thread_id IS NOT NULL,
+           t.noticed_at, t.route
+      FROM jsonb_each(?) AS j
      CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
      CROSS JOIN threads AS t ON t.id = w.thread_id
       LEFT JOIN work AS s ON s.kind = 2 AND s.thread_id = w.thread_id";
 
 /// The messages end; the thread remembers its conversation; the parts wait or are being sent already.
 const WRITE: &str = "
-    UPDATE messages SET state = j.state, turn_id = j.turn, attempts = j.attempts, code = j.code, reason = j.reason,
+    UPDATE messages SET state = j.state, turn = j.first, attempts = j.attempts, code = j.code, reason = j.reason,
            ended_at = j.at
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS turn, value ->> 3 AS attempts,
-                   value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS at FROM json_each(?)) AS j
-     WHERE messages.id = j.id AND messages.state = 'pending';
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS first, value ->> 2 AS last, value ->> 3 AS state,
+                   value ->> 4 AS attempts, value ->> 5 AS code, value ->> 6 AS reason, value ->> 7 AS at
+              FROM jsonb_each(?)) AS j
+     WHERE messages.thread_id = j.thread_id AND messages.seq BETWEEN j.first AND j.last
+       AND messages.state = 'pending';
     UPDATE threads SET conversation_id = coalesce(j.conversation_id, threads.conversation_id),
-           last_part = j.last_part, noticed_at = j.noticed_at, updated_at = j.at
-      FROM (SELECT value ->> 0 AS id, value ->> 1 AS conversation_id, value ->> 2 AS last_part,
-                   value ->> 3 AS noticed_at, value ->> 4 AS at FROM json_each(?)) AS j
+           answer_id = coalesce(j.answer_id, threads.answer_id), last_part = j.last_part, noticed_at = j.noticed_at,
+           updated_at = j.at
+      FROM (SELECT value ->> 0 AS id, value ->> 1 AS conversation_id, value ->> 2 AS answer_id,
+                   value ->> 3 AS last_part, value ->> 4 AS noticed_at, value ->> 5 AS at FROM jsonb_each(?)) AS j
      WHERE threads.id = j.id;
-    INSERT INTO deliveries (id, thread_id, part, turn_id, kind, body, state, attempts, created_at, attempted_at,
-                            asked_at)
+    INSERT INTO deliveries (thread_id, part, turn, kind, body, state, attempts, created_at, attempted_at, asked_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           value ->> 8, value ->> 9, value ->> 10
-      FROM json_each(?);
+           value ->> 8, value ->> 9
+      FROM jsonb_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, first, token)
-    SELECT 2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) WHERE true
+    SELECT 2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?) WHERE true
         ON CONFLICT (kind, thread_id) DO NOTHING;
-    DELETE FROM work WHERE kind = 1 AND thread_id IN (SELECT value FROM json_each(?))";
+    DELETE FROM work WHERE kind = 1 AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
-/// Messages that came during the turn form the next one, after the burst's usual wait.
+/// Messages that came (or were put back to work) during the turn form the next one, after the burst's usual wait.
 const NEXT_TURN: &str = "
-    UPDATE work SET token = NULL, attempts = 0, ambiguous = 0, held = NULL, upto = NULL, turn_id = NULL,
+    UPDATE work SET token = NULL, attempts = 0, ambiguous = 0, held = NULL, upto = NULL, reopened = NULL,
            first = m.first, since = m.since, due_at = min(m.since + work.max_wait, m.latest + work.wait)
       FROM (SELECT m.thread_id, min(m.seq) AS first, min(m.accepted_at) AS since, max(m.accepted_at) AS latest
-              FROM json_each(?) AS j
+              FROM jsonb_each(?) AS j
              CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
-             CROSS JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq > w.upto AND m.state = 'pending'
+             CROSS JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq >= coalesce(w.reopened, w.upto + 1)
+                   AND m.state = 'pending'
              GROUP BY m.thread_id) AS m
      WHERE work.kind = 1 AND work.thread_id = m.thread_id;
-    DELETE FROM work WHERE kind = 1 AND token IS NOT NULL AND thread_id IN (SELECT value FROM json_each(?))";
+    DELETE FROM work WHERE kind = 1 AND token IS NOT NULL AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 const DEFER: &str = "
     UPDATE work SET token = NULL, due_at = ?, attempts = attempts - ?, ambiguous = ambiguous OR ?, held = ?
@@ -68,6 +72,7 @@ struct Held {
     paused: bool,
     sending: bool,
     noticed_at: Option<Time>,
+    route: Route,
 }
 
 /// What the ends of some turns write.
@@ -87,7 +92,13 @@ pub(super) async fn complete_all(
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
-    let completed = |op: &Op| if let Op::CompleteTurn(claim, _) = op { Some(claim.key.thread) } else { None };
+    let completed = |op: &Op| {
+        if let Op::CompleteTurn(claim, _) = op {
+            Some(claim.key.thread)
+        } else {
+            None
+        }
+    };
     let threads: Vec<ThreadId> = ops.iter().filter_map(completed).collect();
     if threads.is_empty() {
         return Ok(());
@@ -112,7 +123,9 @@ pub(super) async fn bury(
     burial: &Burial,
 ) -> Result<Outcome, StoreError> {
     let held = read(conn, &[claim.key.thread]).await?;
-    let Some(held) = owned(&held, &claim.key) else { return Ok(Outcome::Fenced) };
+    let Some(held) = owned(&held, &claim.key) else {
+        return Ok(Outcome::Fenced);
+    };
     let mut ends = Ends::default();
     ends.bury(claim, burial, held);
     ends.write(conn).await?;
@@ -134,7 +147,11 @@ pub(super) async fn defer(
         .bind(claim.token.as_i64())
         .execute(conn)
         .await?;
-    Ok(if done.rows_affected() == 0 { Outcome::Fenced } else { Outcome::Done })
+    Ok(if done.rows_affected() == 0 {
+        Outcome::Fenced
+    } else {
+        Outcome::Done
+    })
 }
 
 async fn read(
@@ -142,7 +159,11 @@ async fn read(
     threads: &[ThreadId],
 ) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(threads.len());
-    for row in sqlx::query(READ).bind(rows::json(threads)?).fetch_all(conn).await? {
+    for row in sqlx::query(READ)
+        .bind(rows::json(threads)?)
+        .fetch_all(conn)
+        .await?
+    {
         let now = Held {
             token: row.try_get(1)?,
             more: row.try_get::<Option<bool>, _>(2)?.unwrap_or(false),
@@ -150,6 +171,7 @@ async fn read(
             paused: row.try_get(4)?,
             sending: row.try_get(5)?,
             noticed_at: rows::optional_time(&row, 6)?,
+            route: rows::route(&row, 7)?,
         };
         held.insert(rows::id(&row, 0)?, now);
     }
@@ -157,20 +179,31 @@ async fn read(
 }
 
 fn owned<'h>(held: &'h HashMap<ThreadId, Held>, claim: &ClaimKey) -> Option<&'h Held> {
-    held.get(&claim.thread).filter(|held| held.token == Some(claim.token.as_i64()))
+    held.get(&claim.thread)
+        .filter(|held| held.token == Some(claim.token.as_i64()))
 }
 
 impl Ends {
     fn answer(&mut self, claim: &TurnClaim, done: &CompletedTurn, held: &Held) -> Option<SendClaim> {
         // A person took over while the agent thought: its answer comes too late.
-        let (state, parts) = if held.paused { ("handed", &[][..]) } else { ("answered", &done.parts[..]) };
-        for message in &claim.messages {
-            self.messages.push(json!([message.id, state, claim.turn, claim.attempt, null, null, done.at.millis()]));
-        }
+        let (state, parts) = if held.paused {
+            ("handed", &[][..])
+        } else {
+            ("answered", &done.parts[..])
+        };
+        self.end_messages(claim, state, None, None, done.at);
         let now = claim.key.thread;
         let last_part = held.last_part + i64::try_from(parts.len()).unwrap_or(0);
         let noticed = held.noticed_at.map(Time::millis);
-        self.threads.push(json!([now, done.conversation_id, last_part, noticed, done.at.millis()]));
+        let (conversation, answer) = (&done.conversation_id, &done.answer_id);
+        self.threads.push(json!([
+            now,
+            conversation,
+            answer,
+            last_part,
+            noticed,
+            done.at.millis()
+        ]));
         let first = self.parts(claim, done, held, parts);
         self.finish(claim, held);
         first
@@ -188,28 +221,35 @@ impl Ends {
         let asked_at = claim.messages.first().map(|message| message.accepted_at);
         let mut first = None;
         for (part, body) in (held.last_part + 1..).zip(parts) {
-            let (id, now) = (DeliveryId::new(), claimed && first.is_none());
+            let now = claimed && first.is_none();
             let (state, attempts) = if now { ("sending", 1) } else { ("pending", 0) };
             let attempted = now.then_some(at);
             let asked = asked_at.filter(|_| first.is_none()).map(Time::millis);
+            let (thread, turn) = (claim.key.thread, claim.turn.number);
             self.deliveries.push(json!([
-                id, claim.key.thread, part, claim.turn, "answer", body, state, attempts, at, attempted, asked
+                thread, part, turn, "answer", body, state, attempts, at, attempted, asked
             ]));
-            first = first.or(Some((id, part, body)));
+            first = first.or(Some((part, body)));
         }
-        let (id, part, body) = first?;
+        let (part, body) = first?;
         let lane = send_lane(&claim.thread.account);
         let token = claimed.then(ClaimToken::new);
         let due = if claimed { done.lease_until.millis() } else { at };
         let token_number = token.map(ClaimToken::as_i64);
-        self.sends.push(json!([claim.key.thread, &*lane, due, at, part, token_number]));
+        self.sends
+            .push(json!([claim.key.thread, &*lane, due, at, part, token_number]));
         let mut thread = claim.thread.clone();
         thread.conversation_id = Some(done.conversation_id.clone());
+        // The person's names may have changed while the agent thought.
+        thread.route = held.route.clone();
         Some(SendClaim {
-            key: ClaimKey { thread: claim.key.thread, token: token?, lane },
+            key: ClaimKey {
+                thread: claim.key.thread,
+                token: token?,
+                lane,
+            },
             thread,
-            part,
-            delivery: id,
+            delivery: DeliveryId::new(claim.key.thread, part),
             kind: DeliveryKind::Answer,
             body: body.clone(),
             attempt: 1,
@@ -226,27 +266,53 @@ impl Ends {
             End::Dead => "dead",
             End::Ignored => "ignored",
         };
-        for message in &claim.messages {
-            let (code, reason) = (&burial.code, &burial.reason);
-            self.messages.push(json!([message.id, state, claim.turn, claim.attempt, code, reason, at]));
-        }
+        self.end_messages(claim, state, Some(&burial.code), Some(&burial.reason), burial.at);
         let lately = |apology: &&crate::domain::turn::Apology| {
             apology.rationed
-                && held.noticed_at.is_some_and(|last| burial.at.since(last) < super::plan::NOTICE_EVERY)
+                && held
+                    .noticed_at
+                    .is_some_and(|last| burial.at.since(last) < super::plan::NOTICE_EVERY)
         };
-        let apology = burial.apology.as_ref().filter(|apology| !held.paused && !lately(apology));
+        let apology = burial
+            .apology
+            .as_ref()
+            .filter(|apology| !held.paused && !lately(apology));
         let (mut last_part, mut noticed) = (held.last_part, held.noticed_at.map(Time::millis));
         if let Some(apology) = apology {
             last_part += 1;
             noticed = if apology.rationed { Some(at) } else { noticed };
-            let (id, thread) = (DeliveryId::new(), claim.key.thread);
-            let text = &apology.text;
-            self.deliveries.push(json!([id, thread, last_part, claim.turn, "notice", text, "pending", 0, at, null, null]));
+            let (thread, turn, text) = (claim.key.thread, claim.turn.number, &apology.text);
+            self.deliveries.push(json!([
+                thread, last_part, turn, "notice", text, "pending", 0, at, null, null
+            ]));
             let lane = send_lane(&claim.thread.account);
             self.sends.push(json!([thread, &*lane, at, at, last_part, null]));
         }
-        self.threads.push(json!([claim.key.thread, null, last_part, noticed, at]));
+        self.threads
+            .push(json!([claim.key.thread, null, null, last_part, noticed, at]));
         self.finish(claim, held);
+    }
+
+    fn end_messages(
+        &mut self,
+        claim: &TurnClaim,
+        state: &str,
+        code: Option<&str>,
+        reason: Option<&str>,
+        at: Time,
+    ) {
+        let (thread, first) = (claim.turn.thread, claim.turn.number);
+        let last = claim.messages.last().map_or(first, |message| message.id.number);
+        self.messages.push(json!([
+            thread,
+            first,
+            last,
+            state,
+            claim.attempt,
+            code,
+            reason,
+            at.millis()
+        ]));
     }
 
     fn finish(&mut self, claim: &TurnClaim, held: &Held) {
@@ -268,7 +334,11 @@ impl Ends {
             .await?;
         if !self.more.is_empty() {
             let more = rows::json(&self.more)?;
-            sqlx::query(NEXT_TURN).bind(&more).bind(&more).execute(conn).await?;
+            sqlx::query(NEXT_TURN)
+                .bind(&more)
+                .bind(&more)
+                .execute(conn)
+                .await?;
         }
         Ok(())
     }

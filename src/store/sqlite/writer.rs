@@ -54,7 +54,11 @@ async fn one_by_one(conn: &mut SqliteConnection, ops: &[Op]) -> Vec<Result<Outco
 /// Writes the operations in one transaction. Returns their outcomes, in order, once they are on the disk.
 async fn commit(conn: &mut SqliteConnection, ops: &[Op]) -> Result<Vec<Outcome>, StoreError> {
     let written = match begin_and_apply(conn, ops).await {
-        Ok(outcomes) => sqlx::query("COMMIT").execute(&mut *conn).await.map(|_| outcomes).map_err(StoreError::from),
+        Ok(outcomes) => sqlx::query("COMMIT")
+            .execute(&mut *conn)
+            .await
+            .map(|_| outcomes)
+            .map_err(StoreError::from),
         Err(error) => Err(error),
     };
     if written.is_err() {
@@ -73,7 +77,8 @@ async fn begin_and_apply(conn: &mut SqliteConnection, ops: &[Op]) -> Result<Vec<
     sends::settle_all(conn, ops, &mut outcomes).await?;
     for (op, outcome) in ops.iter().zip(&mut outcomes) {
         match op {
-            Op::Accept(_) | Op::CompleteTurn(..) | Op::Settle(..) | Op::ClaimTurns(_) | Op::ClaimSends(_) => {}
+            Op::Accept(_) | Op::CompleteTurn(..) | Op::Settle(..) | Op::ClaimTurns(_) | Op::ClaimSends(_) => {
+            }
             Op::DeferTurn(claim, deferral) => *outcome = Some(turns::defer(conn, claim, deferral).await?),
             Op::BuryTurn(claim, burial) => *outcome = Some(turns::bury(conn, claim, burial).await?),
             Op::Change(change) => *outcome = Some(changes::apply(conn, change).await?),
@@ -86,5 +91,8 @@ async fn begin_and_apply(conn: &mut SqliteConnection, ops: &[Op]) -> Result<Vec<
             _ => {}
         }
     }
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Done)).collect())
+    Ok(outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or(Outcome::Done))
+        .collect())
 }

@@ -5,11 +5,20 @@ use super::*;
 #[tokio::test]
 async fn a_message_is_stored_once_however_often_it_comes() {
     let bench = Bench::new().await;
-    let twice = vec![message("m1", "t1", "hello", at(0)), message("m1", "t1", "hello", at(0))];
+    let twice = vec![
+        message("m1", "t1", "hello", at(0)),
+        message("m1", "t1", "hello", at(0)),
+    ];
     assert_eq!(bench.accept(twice).await, [Accepted::Queued, Accepted::Duplicate]);
-    assert_eq!(bench.accept(vec![message("m1", "t1", "hello", at(9))]).await, [Accepted::Duplicate]);
+    assert_eq!(
+        bench.accept(vec![message("m1", "t1", "hello", at(9))]).await,
+        [Accepted::Duplicate]
+    );
     let bench = bench.reopen().await;
-    assert_eq!(bench.accept(vec![message("m1", "t1", "hello", at(99))]).await, [Accepted::Duplicate]);
+    assert_eq!(
+        bench.accept(vec![message("m1", "t1", "hello", at(99))]).await,
+        [Accepted::Duplicate]
+    );
     assert_eq!(only(bench.claim_turns(at(100)).await).messages.len(), 1);
 }
 
@@ -21,8 +30,14 @@ async fn any_known_key_makes_a_duplicate_and_teaches_the_others() {
         inbound.keys = ids.iter().map(|id| DedupKey::new(&account(), "id", id)).collect();
         admit(Arrival::Message(inbound), at(0))
     };
-    assert_eq!(bench.accept(vec![with_keys(&["a", "b"])]).await, [Accepted::Queued]);
-    assert_eq!(bench.accept(vec![with_keys(&["b", "c"])]).await, [Accepted::Duplicate]);
+    assert_eq!(
+        bench.accept(vec![with_keys(&["a", "b"])]).await,
+        [Accepted::Queued]
+    );
+    assert_eq!(
+        bench.accept(vec![with_keys(&["b", "c"])]).await,
+        [Accepted::Duplicate]
+    );
     assert_eq!(bench.accept(vec![with_keys(&["c"])]).await, [Accepted::Duplicate]);
 }
 
@@ -34,12 +49,20 @@ async fn what_is_not_for_us_leaves_no_trace() {
         inbound.opens = opens;
         admit(Arrival::Message(inbound), at(0))
     };
-    assert_eq!(bench.accept(vec![reply(Opens::Nothing)]).await, [Accepted::Ignored("unknown_thread")]);
+    assert_eq!(
+        bench.accept(vec![reply(Opens::Nothing)]).await,
+        [Accepted::Ignored("unknown_thread")]
+    );
     // The key is still free for the twin that may open the thread.
     assert_eq!(bench.accept(vec![reply(Opens::Thread)]).await, [Accepted::Queued]);
     let mut follow_up = inbound("m2", &["t1"], "more", at(1));
     follow_up.opens = Opens::Nothing;
-    assert_eq!(bench.accept(vec![admit(Arrival::Message(follow_up), at(1))]).await, [Accepted::Queued]);
+    assert_eq!(
+        bench
+            .accept(vec![admit(Arrival::Message(follow_up), at(1))])
+            .await,
+        [Accepted::Queued]
+    );
 }
 
 #[tokio::test]
@@ -47,7 +70,10 @@ async fn a_reply_may_follow_its_thread_in_the_same_batch() {
     let bench = Bench::new().await;
     let mut reply = inbound("m2", &["t1"], "second", at(0));
     reply.opens = Opens::Nothing;
-    let batch = vec![message("m1", "t1", "first", at(0)), admit(Arrival::Message(reply), at(0))];
+    let batch = vec![
+        message("m1", "t1", "first", at(0)),
+        admit(Arrival::Message(reply), at(0)),
+    ];
     assert_eq!(bench.accept(batch).await, [Accepted::Queued, Accepted::Queued]);
     assert_eq!(only(bench.claim_turns(at(0)).await).question(), "first\nsecond");
 }
@@ -57,14 +83,28 @@ async fn ignored_messages_are_recorded_and_noticed_once_a_day() {
     let bench = Bench::new().await;
     let picture = |id: &str, when: Time| {
         let mut inbound = inbound(id, &["t1"], "", when);
-        inbound.treatment = Treatment::Ignore { reason: "image", notice: Some("only text".to_owned()) };
+        inbound.treatment = Treatment::Ignore {
+            reason: "image",
+            notice: Some("only text".to_owned()),
+        };
         admit(Arrival::Message(inbound), when)
     };
-    let batch = vec![picture("m1", at(0)), picture("m2", at(0)), picture("m3", at(1000))];
+    let batch = vec![
+        picture("m1", at(0)),
+        picture("m2", at(0)),
+        picture("m3", at(1000)),
+    ];
     assert_eq!(bench.accept(batch).await, vec![Accepted::Ignored("image"); 3]);
     let notice = only(bench.claim_sends(at(1000)).await);
     assert_eq!((notice.body.as_str(), notice.attempt), ("only text", 1));
-    assert!(bench.store.settle(notice, sent("x1", at(1001))).await.unwrap().is_none());
+    assert!(
+        bench
+            .store
+            .settle(notice, sent("x1", at(1001)))
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(bench.claim_turns(at(2000)).await.is_empty());
     let a_day_later = at(24 * 3_600_000);
     bench.accept(vec![picture("m4", a_day_later)]).await;
@@ -74,7 +114,8 @@ async fn ignored_messages_are_recorded_and_noticed_once_a_day() {
 #[tokio::test]
 async fn hostile_texts_are_stored_as_they_are() {
     let bench = Bench::new().await;
-    let text = "'); DROP TABLE threads; -- \" \\ \u{1F468}\u{200D}\u{1F469} \u{202E} ${x} $.a ->> {\"a\":[1]}";
+    let text =
+        "'); DROP TABLE threads; -- \" \\ \u{1F468}\u{200D}\u{1F469} \u{202E} ${x} $.a ->> {\"a\":[1]}";
     bench.accept(vec![message("m'1", "t1", text, at(0))]).await;
     assert_eq!(only(bench.claim_turns(at(0)).await).question(), text);
 }
@@ -101,13 +142,24 @@ async fn a_burst_is_due_after_its_last_message_but_not_later_than_allowed() {
 #[tokio::test]
 async fn a_thousand_messages_of_many_threads_are_accepted_together() {
     let bench = Bench::new().await;
-    let batch: Vec<_> =
-        (0..1000).map(|n| message(&format!("m{n}"), &format!("t{}", n % 100), &n.to_string(), at(n))).collect();
-    assert!(bench.accept(batch).await.iter().all(|outcome| *outcome == Accepted::Queued));
+    let batch: Vec<_> = (0..1000)
+        .map(|n| message(&format!("m{n}"), &format!("t{}", n % 100), &n.to_string(), at(n)))
+        .collect();
+    assert!(
+        bench
+            .accept(batch)
+            .await
+            .iter()
+            .all(|outcome| *outcome == Accepted::Queued)
+    );
     let claims = bench.claim_turns(at(5000)).await;
     assert_eq!(claims.len(), 100);
     for claim in claims {
-        let numbers: Vec<i64> = claim.messages.iter().map(|message| message.text.parse().unwrap()).collect();
+        let numbers: Vec<i64> = claim
+            .messages
+            .iter()
+            .map(|message| message.text.parse().unwrap())
+            .collect();
         assert_eq!(numbers.len(), 10);
         assert!(numbers.is_sorted(), "{numbers:?}");
     }

@@ -10,13 +10,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chatbridge::domain::Time;
 use chatbridge::domain::account::{AccountKey, AliasKey, DedupKey};
 use chatbridge::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use chatbridge::domain::identity::{Identifier, Strength};
 use chatbridge::domain::message::{Accepted, Admission, Arrival, Inbound, Opens, Treatment};
-use chatbridge::domain::routing::{Rule, Routes};
+use chatbridge::domain::routing::{Routes, Rule};
 use chatbridge::domain::turn::{CompletedTurn, TurnClaim};
-use chatbridge::domain::Time;
 use chatbridge::store::sqlite::{Mode, SqliteStore};
 use chatbridge::store::{Quota, Settings, Store, Work};
 
@@ -31,13 +31,20 @@ struct Bench {
 
 async fn open_in(folder: &tempfile::TempDir) -> Arc<dyn Store> {
     let url = format!("sqlite://{}", folder.path().join("test.db").display());
-    Arc::new(SqliteStore::open(&Settings { url }, Mode::Serve).await.expect("the store opens"))
+    Arc::new(
+        SqliteStore::open(&Settings { url }, Mode::Serve)
+            .await
+            .expect("the store opens"),
+    )
 }
 
 impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { store: open_in(&folder).await, folder }
+        Self {
+            store: open_in(&folder).await,
+            folder,
+        }
     }
 
     /// Closes the store and opens it again, as a restart does.
@@ -45,7 +52,10 @@ impl Bench {
         self.store.close().await;
         let Self { store, folder } = self;
         drop(store);
-        Self { store: open_in(&folder).await, folder }
+        Self {
+            store: open_in(&folder).await,
+            folder,
+        }
     }
 
     async fn accept(&self, admissions: Vec<Admission>) -> Vec<Accepted> {
@@ -54,27 +64,64 @@ impl Bench {
 
     async fn claim_turns(&self, at: Time) -> Vec<TurnClaim> {
         let lanes = self.store.lanes(Work::Turn).await.unwrap();
-        let quotas = lanes.into_iter().map(|lane| Quota { lane: lane.lane, most: 100 }).collect();
-        self.store.claim_turns(quotas, at, at.plus(LEASE)).await.unwrap().claims
+        let quotas = lanes
+            .into_iter()
+            .map(|lane| Quota {
+                lane: lane.lane,
+                most: 100,
+            })
+            .collect();
+        self.store
+            .claim_turns(quotas, at, at.plus(LEASE))
+            .await
+            .unwrap()
+            .claims
     }
 
     async fn claim_sends(&self, at: Time) -> Vec<SendClaim> {
         let lanes = self.store.lanes(Work::Send).await.unwrap();
-        let quotas = lanes.into_iter().map(|lane| Quota { lane: lane.lane, most: 100 }).collect();
-        self.store.claim_sends(quotas, at, at.plus(LEASE)).await.unwrap().claims
+        let quotas = lanes
+            .into_iter()
+            .map(|lane| Quota {
+                lane: lane.lane,
+                most: 100,
+            })
+            .collect();
+        self.store
+            .claim_sends(quotas, at, at.plus(LEASE))
+            .await
+            .unwrap()
+            .claims
     }
 
     /// Answers the only turn that is due, in these parts.
     async fn answer(&self, at: Time, parts: &[&str], claim_first: bool) -> Option<SendClaim> {
         let claim = only(self.claim_turns(at).await);
-        self.store.complete_turn(claim, completed(parts, claim_first, at)).await.unwrap()
+        self.store
+            .complete_turn(claim, completed(parts, claim_first, at))
+            .await
+            .unwrap()
     }
 
     async fn states(&self, thread: &str) -> Vec<(String, String, String)> {
-        let detail = self.store.thread(thread).await.unwrap().expect("the thread is known");
-        detail.history.into_iter().map(|item| (item.kind, item.text, item.state)).collect()
+        let detail = self
+            .store
+            .thread(thread)
+            .await
+            .unwrap()
+            .expect("the thread is known");
+        detail
+            .history
+            .into_iter()
+            .map(|item| (item.kind, item.text, item.state))
+            .collect()
     }
 }
+
+const APPLIED: Accepted = Accepted::Applied {
+    found: false,
+    billed: false,
+};
 
 const LEASE: Duration = Duration::from_mins(1);
 
@@ -105,7 +152,10 @@ fn identifier(name: &str) -> Identifier {
         "u" => Strength::Strong,
         _ => Strength::Root,
     };
-    Identifier { alias: alias(name), strength }
+    Identifier {
+        alias: alias(name),
+        strength,
+    }
 }
 
 /// A message `id` from whoever goes by these names.
@@ -128,7 +178,13 @@ fn inbound(id: &str, names: &[&str], text: &str, sent_at: Time) -> Inbound {
 
 fn admit(arrival: Arrival, at: Time) -> Admission {
     let lane = routes().turn_lane(&account(), None);
-    Admission { arrival, lane, wait: Duration::ZERO, max_wait: Duration::from_secs(5), at }
+    Admission {
+        arrival,
+        lane,
+        wait: Duration::ZERO,
+        max_wait: Duration::from_secs(5),
+        at,
+    }
 }
 
 fn message(id: &str, thread: &str, text: &str, at: Time) -> Admission {
@@ -138,6 +194,7 @@ fn message(id: &str, thread: &str, text: &str, at: Time) -> Admission {
 fn completed(parts: &[&str], claim_first: bool, at: Time) -> CompletedTurn {
     CompletedTurn {
         conversation_id: "conv".to_owned(),
+        answer_id: None,
         parts: parts.iter().map(|part| (*part).to_owned()).collect(),
         claim_first,
         at,
@@ -146,13 +203,26 @@ fn completed(parts: &[&str], claim_first: bool, at: Time) -> CompletedTurn {
 }
 
 fn settlement(outcome: SendOutcome, at: Time) -> Settlement {
-    Settlement { outcome, at, claim_next: false, lease_until: at.plus(LEASE) }
+    Settlement {
+        outcome,
+        at,
+        claim_next: false,
+        lease_until: at.plus(LEASE),
+    }
 }
 
 fn sent(platform_id: &str, at: Time) -> Settlement {
-    settlement(SendOutcome::Sent { platform_id: Some(platform_id.to_owned()) }, at)
+    settlement(
+        SendOutcome::Sent {
+            platform_id: Some(platform_id.to_owned()),
+        },
+        at,
+    )
 }
 
 fn by_thread(claims: Vec<TurnClaim>) -> HashMap<String, TurnClaim> {
-    claims.into_iter().map(|claim| (claim.thread.address.as_str().to_owned(), claim)).collect()
+    claims
+        .into_iter()
+        .map(|claim| (claim.thread.address.as_str().to_owned(), claim))
+        .collect()
 }

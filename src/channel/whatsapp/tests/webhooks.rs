@@ -293,7 +293,7 @@ fn a_change_of_names_is_no_message() {
 
 #[test]
 fn statuses_become_receipts_of_the_right_delivery() {
-    let delivery = DeliveryId::new();
+    let delivery = DeliveryId::new(crate::domain::ThreadId::new(), 1);
     let received = received(&json!({"statuses": [
         {"id": "wamid.1", "status": "delivered", "timestamp": "1790812700", "recipient_id": "16505551234",
             "biz_opaque_callback_data": delivery.to_string(), "pricing": {"billable": false}},

@@ -1,0 +1,333 @@
+//! The daemon, put together from its settings.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::Agent;
+use crate::agent::livechatai::LiveChatAi;
+use crate::channel::{Acknowledgement, Channel, Received, registry};
+use crate::config::Settings;
+use crate::config::catalogue::CHANNELS;
+use crate::domain::{Clock, SystemClock};
+use crate::http::Backend;
+use crate::http::admin::{self, Admin};
+use crate::http::public::Public;
+use crate::http::server::{self, Limits};
+use crate::store::sqlite::{Mode, SqliteStore};
+use crate::store::{Backlog, Store, StoreError};
+use crate::telemetry;
+use crate::worker::{Intake, Parts, Workers};
+
+/// When the daemon stops, how long the requests under way may take at most: the rest of the time is for the answers.
+const LONGEST_LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// What takes the place of the usual parts: for tests and the demo.
+#[derive(Default)]
+pub struct Overrides {
+    /// Who answers, in place of LiveChatAI.
+    pub agent: Option<Arc<dyn Agent>>,
+    /// The time, in place of the machine's.
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A listener's address is taken, or not this machine's.
+    #[error(
+        "cannot listen on {address}: {cause}; stop whatever listens there, or set {key} to another address"
+    )]
+    Bind {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The parts that call other servers cannot be made.
+    #[error("cannot prepare calls to other servers: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything under way was finished.
+    Finished,
+    /// The grace was over before that.
+    Cut,
+}
+
+/// The daemon's main task is gone, by itself.
+#[derive(Debug, Error)]
+#[error("a part of the daemon has failed: {0}")]
+pub struct Died(String);
+
+/// A daemon that serves. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the public listener really is.
+    pub public_addr: SocketAddr,
+    /// Where the admin listener really is.
+    pub admin_addr: SocketAddr,
+    grace: Duration,
+    stop: CancellationToken,
+    hard: CancellationToken,
+    task: JoinHandle<Result<(), Died>>,
+}
+
+impl Running {
+    /// Waits until the daemon ends by itself, which it should not.
+    pub async fn ended(&mut self) -> Result<(), Died> {
+        (&mut self.task)
+            .await
+            .unwrap_or_else(|error| Err(Died(error.to_string())))
+    }
+
+    /// Takes nothing new, finishes what is under way within `server.shutdown_grace`, and ends.
+    pub async fn stop(&mut self) -> Result<Ended, Died> {
+        self.stop.cancel();
+        let grace = self.grace;
+        if let Ok(ended) = tokio::time::timeout(grace, self.ended()).await {
+            return ended.map(|()| Ended::Finished);
+        }
+        self.hard.cancel();
+        self.ended().await.map(|()| Ended::Cut)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.hard.cancel();
+        self.stop.cancel();
+        self.task.abort();
+    }
+}
+
+/// Starts the daemon. When this returns, both listeners are open.
+pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, StartError> {
+    telemetry::metrics();
+    let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
+    let public = bind("server.bind", settings.server.bind).await?;
+    let admin = bind("admin.bind", settings.admin.bind).await?;
+    let (public_addr, admin_addr) = (public.address, admin.address);
+    let agent = match overrides.agent {
+        Some(agent) => agent,
+        None => Arc::new(LiveChatAi::new(&settings.agent)?),
+    };
+    let channels = registry::channels(&settings.channels, &settings.messages, &clock)?;
+    let store = SqliteStore::open(&settings.store, Mode::Serve).await?;
+    let off = settings.channels_off();
+    announce(&settings, &off, public_addr, admin_addr, &store);
+
+    let store: Arc<dyn Store> = Arc::new(store);
+    let workers = Arc::new(Workers::new(Parts {
+        store: store.clone(),
+        agent,
+        agent_timeout: settings.agent.timeout,
+        channels: channels.clone(),
+        clock: clock.clone(),
+        routes: Arc::new(settings.routes()),
+        turn: settings.turn,
+        retry: settings.retry,
+        texts: settings.messages,
+        links: settings.agent.links,
+        concurrency: settings.agent.concurrency,
+    }));
+    workers.recover().await?;
+    let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
+    let grace = settings.server.shutdown_grace;
+    let backend = Arc::new(Live {
+        intake: workers.intake(),
+        store,
+        workers,
+    });
+    let public_router = Public {
+        backend: backend.clone(),
+        channels: channels.clone(),
+        off,
+        body_limit: settings.server.body_limit.as_u64(),
+    };
+    let admin_router = Admin {
+        backend: backend.clone(),
+        clock,
+        token: settings.admin.token,
+    };
+    let daemon = Daemon {
+        backend,
+        channels,
+        public: (public.listener, public_router.router()),
+        admin: (admin.listener, admin_router.router()),
+        last_requests: LONGEST_LAST_REQUESTS.min(grace / 2),
+        stop: stop.clone(),
+        hard: hard.clone(),
+    };
+    let task = tokio::spawn(daemon.run());
+    Ok(Running {
+        public_addr,
+        admin_addr,
+        grace,
+        stop,
+        hard,
+        task,
+    })
+}
+
+struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<Bound, StartError> {
+    let failed = |cause| StartError::Bind { key, address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Bound { listener, address })
+}
+
+/// Tells the operator what runs where.
+fn announce(
+    settings: &Settings,
+    off: &[&'static str],
+    public: SocketAddr,
+    admin: SocketAddr,
+    store: &SqliteStore,
+) {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "chatbridge starts");
+    tracing::info!(path = %store.path().display(), "database");
+    tracing::info!(address = %public, "public listener");
+    tracing::info!(address = %admin, "admin listener");
+    for name in CHANNELS {
+        if off.contains(name) {
+            tracing::info!(
+                channel = name,
+                "channel is off: its section of the configuration is missing"
+            );
+        } else {
+            tracing::info!(channel = name, "channel is on");
+        }
+    }
+    for (key, missing) in [
+        ("agent.api_key", settings.agent.api_key.is_none()),
+        (
+            "agent.agent_id",
+            settings.agent.agent_id.is_none() && settings.routes.is_empty(),
+        ),
+    ] {
+        if missing {
+            tracing::warn!("{key} is not set: messages are kept and wait until it is");
+        }
+    }
+}
+
+/// What the listeners see of the floors below.
+struct Live {
+    intake: Arc<Intake>,
+    store: Arc<dyn Store>,
+    workers: Arc<Workers>,
+}
+
+impl Backend for Live {
+    async fn accept(&self, channel: &dyn Channel, received: Received) -> Result<Acknowledgement, StoreError> {
+        self.intake.accept(channel, received).await
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.store.check_writable().await
+    }
+
+    fn agent_refusal(&self) -> Option<String> {
+        self.workers.agent_refusal()
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.store.backlog().await
+    }
+}
+
+/// The tasks of a daemon that serves.
+struct Daemon {
+    backend: Arc<Live>,
+    channels: Vec<Arc<dyn Channel>>,
+    public: (TcpListener, Router),
+    admin: (TcpListener, Router),
+    last_requests: Duration,
+    stop: CancellationToken,
+    hard: CancellationToken,
+}
+
+impl Daemon {
+    /// Serves until stopped, then ends in this order: the public listener, the workers (so that what the last
+    /// requests brought is still answered), and what the workers need.
+    async fn run(self) -> Result<(), Died> {
+        let (soft, last) = (CancellationToken::new(), CancellationToken::new());
+        let mut workers = JoinSet::new();
+        workers.spawn(self.backend.workers.clone().run(soft.clone(), self.hard.clone()));
+        let mut helpers = JoinSet::new();
+        for channel in self.channels {
+            let last = last.clone();
+            helpers.spawn(async move { channel.run(last).await });
+        }
+        helpers.spawn(telemetry::metrics().upkeep(last.clone()));
+        let (listener, router) = self.admin;
+        let at_once = Limits {
+            linger: Duration::ZERO,
+            ..Limits::default()
+        };
+        helpers.spawn(server::serve(
+            listener,
+            at_once,
+            move |peer| admin::for_peer(&router, peer),
+            last.clone(),
+        ));
+        let (listener, router) = self.public;
+        let mut public = JoinSet::new();
+        public.spawn(server::serve(
+            listener,
+            Limits::default(),
+            move |_| router.clone(),
+            self.stop.clone(),
+        ));
+
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            gone = workers.join_next() => return Err(died("the workers", gone)),
+            gone = public.join_next() => return Err(died("the public listener", gone)),
+        }
+        let last_requests = tokio::time::timeout(self.last_requests, public.join_next());
+        let _ = self.hard.run_until_cancelled(last_requests).await;
+        drop(public);
+        soft.cancel();
+        workers.join_next().await;
+        last.cancel();
+        let _ = self
+            .hard
+            .run_until_cancelled(async { while helpers.join_next().await.is_some() {} })
+            .await;
+        drop(helpers);
+        self.backend.store.close().await;
+        Ok(())
+    }
+}
+
+fn died(who: &str, how: Option<Result<(), JoinError>>) -> Died {
+    match how {
+        Some(Err(error)) => Died(format!("{who}: {error}")),
+        _ => Died(format!("{who} ended")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

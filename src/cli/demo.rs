@@ -1,0 +1,17 @@
+//! `chatbridge demo`.
+
+use super::ConfigFile;
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  chatbridge demo")]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    args.config.load()?;
+    anyhow::bail!("this build has no demo")
+}

@@ -1,0 +1,133 @@
+//! The channels' sections.
+
+use super::{DAY, HOUR, Key, Kind, NONE, Section, between, required, set, unset};
+
+/// Section `slack`.
+pub(super) const SLACK: Section = Section {
+    name: "slack",
+    channel: true,
+    doc: "Slack. The channel is off while no key of this section is set.",
+    keys: &[
+        required(
+            "signing_secret",
+            Kind::Secrets,
+            "The app's signing secret (Basic Information); two while it is replaced.",
+        ),
+        unset(
+            "bot_token",
+            Kind::Secret,
+            "The bot's token, xoxb-… (OAuth & Permissions).",
+        ),
+        set(
+            "api_base",
+            Kind::Url,
+            "\"https://slack.com/api\"",
+            "Where the Web API stands.",
+        ),
+        unset(
+            "turn_wait",
+            between(NONE, HOUR),
+            "How long to collect a burst here; unset: as turn.wait, else 0s.",
+        ),
+        set(
+            "follow_threads",
+            Kind::Flag,
+            "true",
+            "Whether replies in a thread of the bot's need no new mention.",
+        ),
+        set(
+            "connect",
+            Kind::Policy,
+            "\"allow\"",
+            "People of other workspaces (Slack Connect): allow, deny, or a list of team ids.",
+        ),
+        set(
+            "allow_channels",
+            Kind::Ids,
+            "[]",
+            "Only these channels; empty: all.",
+        ),
+        set("deny_channels", Kind::Ids, "[]", "Never these channels."),
+        set("allow_users", Kind::Ids, "[]", "Only these people; empty: all."),
+        set("deny_users", Kind::Ids, "[]", "Never these people."),
+    ],
+};
+
+/// Section `whatsapp`.
+pub(super) const WHATSAPP: Section = Section {
+    name: "whatsapp",
+    channel: true,
+    doc: "WhatsApp. The channel is off while no key of this section is set.",
+    keys: &[
+        required(
+            "app_secret",
+            Kind::Secrets,
+            "The Meta app's secret (App settings, Basic); several while it is replaced.",
+        ),
+        required(
+            "verify_token",
+            Kind::Secret,
+            "What you type as verify token where Meta asks for the webhook.",
+        ),
+        unset("access_token", Kind::Secret, "The system user's token."),
+        set(
+            "phone_number_ids",
+            Kind::Ids,
+            "[]",
+            "The numbers that are served; empty: all.",
+        ),
+        set(
+            "api_base",
+            Kind::Url,
+            "\"https://graph.facebook.com\"",
+            "Where the Graph API stands.",
+        ),
+        set(
+            "api_version",
+            Kind::ApiVersion,
+            "\"v26.0\"",
+            "The version of the Graph API.",
+        ),
+        unset(
+            "turn_wait",
+            between(NONE, HOUR),
+            "How long to collect a burst here; unset: as turn.wait, else 1.2s.",
+        ),
+        set(
+            "reconcile_wait",
+            between(NONE, DAY),
+            "\"30s\"",
+            "How long a send of unknown outcome waits for its status.",
+        ),
+        set(
+            "unknown",
+            Kind::Choice(&["resend", "park"]),
+            "\"resend\"",
+            "What then: resend it, or park it as a dead letter.",
+        ),
+        unset(
+            "numbers",
+            Kind::Tables(NUMBER),
+            "Numbers with a token or an agent of their own.",
+        ),
+    ],
+};
+
+/// A table of `[[whatsapp.numbers]]`.
+const NUMBER: &[Key] = &[
+    required(
+        "phone_number_id",
+        Kind::Id,
+        "Meta's id of the number (not the number itself).",
+    ),
+    unset(
+        "access_token",
+        Kind::Secret,
+        "Its token, if not whatsapp.access_token.",
+    ),
+    unset(
+        "agent_id",
+        Kind::Name,
+        "Its agent: short for a table of [[routes]] in front of the others.",
+    ),
+];

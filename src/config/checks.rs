@@ -1,0 +1,165 @@
+//! What each key allows by itself and the keys forbid together.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use config::ValueKind;
+
+use super::catalogue::SECTIONS;
+use super::gather::{Entry, Gathered, Name, full, variable};
+use super::problem::Problem;
+use crate::domain::settings::parse_duration;
+
+/// Looks for keys that are missing and keys that contradict each other.
+pub(super) fn check(gathered: &mut Gathered) {
+    let mut problems = Vec::new();
+    missing(gathered, &mut problems);
+    listeners(gathered, &mut problems);
+    waits(gathered, &mut problems);
+    numbers(gathered, &mut problems);
+    allowed_and_denied(gathered, &mut problems);
+    gathered.problems.append(&mut problems);
+}
+
+/// A section that is begun has what it needs.
+fn missing(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    for section in SECTIONS {
+        let begun = gathered
+            .touched
+            .iter()
+            .find(|((name, _), _)| *name == section.name);
+        let Some((_, origin)) = begun else { continue };
+        for key in section.keys.iter().filter(|key| key.required) {
+            let name = (section.name, key.name);
+            if !gathered.touched.contains_key(&name) {
+                let (section, variable) = (section.name, variable(name));
+                let message = format!(
+                    "is missing; set it in [{section}] or as {variable}, or from a file as {variable}_FILE"
+                );
+                problems.push(Problem::new(full(section, key.name), origin, message));
+            }
+        }
+    }
+}
+
+/// The two listeners do not want the same port.
+fn listeners(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    let address = |name| text(gathered.entries.get(&name)?)?.parse::<SocketAddr>().ok();
+    let (Some(public), Some(admin)) = (address(("server", "bind")), address(("admin", "bind"))) else {
+        return;
+    };
+    let overlap = public.ip() == admin.ip() || public.ip().is_unspecified() || admin.ip().is_unspecified();
+    if overlap && public.port() == admin.port() && public.port() != 0 {
+        let origin = origin(gathered, ("admin", "bind"));
+        let message =
+            format!("{admin} is taken by server.bind ({public}); give the two listeners different ports");
+        problems.push(Problem::new("admin.bind", origin, message));
+    }
+}
+
+/// No burst is to be collected for longer than `turn.max_wait` allows.
+fn waits(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    let Some(most) = duration(gathered, ("turn", "max_wait")) else {
+        return;
+    };
+    for name in [
+        ("turn", "wait"),
+        ("slack", "turn_wait"),
+        ("whatsapp", "turn_wait"),
+    ] {
+        if duration(gathered, name).is_some_and(|wait| wait > most) {
+            let message = format!(
+                "is longer than turn.max_wait ({}); shorten it, or lengthen turn.max_wait",
+                humantime::format_duration(most)
+            );
+            problems.push(Problem::new(
+                full(name.0, name.1),
+                origin(gathered, name),
+                message,
+            ));
+        }
+    }
+}
+
+/// Each of `[[whatsapp.numbers]]` is there once, and is served.
+fn numbers(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    let Some(Entry {
+        value: ValueKind::Array(tables),
+        origin,
+    }) = gathered.entries.get(&("whatsapp", "numbers"))
+    else {
+        return;
+    };
+    let served = ids(gathered, ("whatsapp", "phone_number_ids"));
+    let mut seen = BTreeSet::new();
+    for (index, table) in tables.iter().enumerate() {
+        let ValueKind::Table(table) = &table.kind else {
+            continue;
+        };
+        let Some(ValueKind::String(id)) = table.get("phone_number_id").map(|id| &id.kind) else {
+            continue;
+        };
+        let key = format!("whatsapp.numbers[{index}].phone_number_id");
+        if !seen.insert(id) {
+            problems.push(Problem::new(
+                &key,
+                origin,
+                format!("{id} is there twice; remove one of the two tables"),
+            ));
+        }
+        if !served.is_empty() && !served.contains(id) {
+            let message =
+                format!("{id} is not among whatsapp.phone_number_ids; add it there, or empty that list");
+            problems.push(Problem::new(key, origin, message));
+        }
+    }
+}
+
+/// Nothing is both allowed and denied.
+fn allowed_and_denied(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    for (allow, deny) in [("allow_channels", "deny_channels"), ("allow_users", "deny_users")] {
+        let (allow, deny) = (("slack", allow), ("slack", deny));
+        let both: Vec<String> = ids(gathered, allow)
+            .intersection(&ids(gathered, deny))
+            .cloned()
+            .collect();
+        if !both.is_empty() {
+            let message = format!(
+                "{} is allowed by slack.{} too; remove it from one of them",
+                both.join(", "),
+                allow.1
+            );
+            problems.push(Problem::new(
+                full(deny.0, deny.1),
+                origin(gathered, deny),
+                message,
+            ));
+        }
+    }
+}
+
+fn text(entry: &Entry) -> Option<&str> {
+    match &entry.value {
+        ValueKind::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn duration(gathered: &Gathered, name: Name) -> Option<Duration> {
+    parse_duration(text(gathered.entries.get(&name)?)?).ok()
+}
+
+fn ids(gathered: &Gathered, name: Name) -> BTreeSet<String> {
+    match gathered.entries.get(&name).map(|entry| &entry.value) {
+        Some(ValueKind::Array(items)) => items
+            .iter()
+            .filter_map(|item| item.clone().into_string().ok())
+            .collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn origin(gathered: &Gathered, name: Name) -> &str {
+    gathered.entries.get(&name).map_or("", |entry| &entry.origin)
+}
