@@ -159,6 +159,12 @@ impl Board {
         free
     }
 
+    /// Whether something of this lane's group is under way.
+    pub(super) fn is_busy(&self, lane: &Lane) -> bool {
+        let mut state = self.state();
+        self.group(&mut state, lane).under_way > 0
+    }
+
     /// A place is free again.
     pub(super) fn done(&self, lane: &Lane) {
         let mut state = self.state();

@@ -1,6 +1,7 @@
 //! The way in: from what a channel read to what the store has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::counter;
 
@@ -13,7 +14,12 @@ use crate::domain::message::{Accepted, Admission, Arrival, Inbound, Lane, Treatm
 use crate::domain::routing::send_lane;
 use crate::store::StoreError;
 
+/// A platform may report on a part before its answer to our sending has been stored. Such a receipt is looked at once
+/// more after this time; if the daemon ends in between, the platform's next receipt tells the same.
+const EARLY_RECEIPT: Duration = Duration::from_secs(2);
+
 /// Takes what a channel read, stores it, wakes the workers.
+#[derive(Clone)]
 pub struct Intake {
     pub(super) parts: Parts,
     pub(super) turns: Arc<Board>,
@@ -42,18 +48,47 @@ impl Intake {
         }
         if !received.arrivals.is_empty() {
             let now = self.parts.clock.now();
-            let batch: Vec<Admission> = received
-                .arrivals
-                .into_iter()
-                .map(|arrival| self.admission(channel, arrival, now))
-                .collect();
-            let hints: Vec<Hint> = batch.iter().map(hint).collect();
-            let accepted = self.parts.store.accept(batch).await?;
-            for (outcome, hint) in accepted.iter().zip(hints) {
-                self.follow_up(name, outcome, &hint);
+            let admit = |arrival| self.admission(channel, arrival, now);
+            let early = self
+                .store(name, received.arrivals.into_iter().map(admit).collect())
+                .await?;
+            if !early.is_empty() {
+                self.clone().look_again(name, early);
             }
         }
         Ok(received.answer)
+    }
+
+    /// Stores a batch and wakes whom it concerns. Returns receipts of parts that are being sent just now.
+    async fn store(
+        &self,
+        channel: &'static str,
+        batch: Vec<Admission>,
+    ) -> Result<Vec<Admission>, StoreError> {
+        let hints: Vec<Hint> = batch.iter().map(hint).collect();
+        let receipts: Vec<Option<Admission>> = batch.iter().map(receipt).collect();
+        let accepted = self.parts.store.accept(batch).await?;
+        let mut early = Vec::new();
+        for ((outcome, hint), receipt) in accepted.iter().zip(hints).zip(receipts) {
+            match receipt {
+                Some(receipt)
+                    if *outcome == Accepted::Unknown && self.sends.is_busy(&send_lane(&hint.account)) =>
+                {
+                    early.push(receipt);
+                }
+                _ => self.follow_up(channel, outcome, &hint),
+            }
+        }
+        Ok(early)
+    }
+
+    fn look_again(self, channel: &'static str, early: Vec<Admission>) {
+        tokio::spawn(async move {
+            tokio::time::sleep(EARLY_RECEIPT).await;
+            if let Err(error) = self.store(channel, early).await {
+                tracing::debug!(%error, "an early receipt is left to the platform's next one");
+            }
+        });
     }
 
     fn admission(&self, channel: &dyn Channel, arrival: Arrival, at: Time) -> Admission {
@@ -135,6 +170,10 @@ impl Intake {
     }
 }
 
+fn receipt(admission: &Admission) -> Option<Admission> {
+    matches!(admission.arrival, Arrival::Receipt(_)).then(|| admission.clone())
+}
+
 fn hint(admission: &Admission) -> Hint {
     let (account, noticed) = match &admission.arrival {
         Arrival::Message(inbound) => {
@@ -145,7 +184,7 @@ fn hint(admission: &Admission) -> Hint {
         Arrival::Identity(change) => (change.account.clone(), false),
     };
     let wait = if noticed {
-        std::time::Duration::ZERO
+        Duration::ZERO
     } else {
         admission.wait.min(admission.max_wait)
     };

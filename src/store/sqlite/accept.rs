@@ -7,10 +7,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::ops::{Op, Outcome};
-use super::plan::{
-    DeliveryNow, Found, MessageWrite, NoticeWrite, Plan, ReceiptWrite, ThreadNow, ThreadWrite, TurnWrite,
-};
+use super::plan::Plan;
 use super::rows;
+use super::writes::{
+    DeliveryNow, Found, MessageWrite, NoticeWrite, ReceiptWrite, ThreadNow, ThreadWrite, TurnWrite,
+};
 use crate::domain::message::{Admission, Arrival, Fate};
 use crate::domain::{AliasKey, DedupKey, DeliveryId, ThreadId, Time};
 use crate::store::StoreError;

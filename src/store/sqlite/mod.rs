@@ -16,6 +16,7 @@ mod rows;
 mod sends;
 mod turns;
 mod writer;
+mod writes;
 
 use std::fs::File;
 use std::path::PathBuf;

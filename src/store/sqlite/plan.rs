@@ -3,99 +3,21 @@
 //! The batch is gone through in order; what an earlier arrival decided is seen by a later one, as if each had been
 //! written before the next was read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
+use super::writes::{
+    DeliveryNow, Found, MessageWrite, NoticeWrite, ReceiptWrite, ThreadNow, ThreadWrite, TurnWrite,
+};
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::identity::{self, Identifier, IdentityChange, Known, Renaming, Resolution};
-use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Lane, Receipt, Route, Treatment};
+use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Receipt, Route, Treatment};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
 use crate::domain::{DedupKey, DeliveryId, MessageId, ThreadId, Time};
 
 /// A person hears a notice at most once in this time and thread, whatever kinds of message came.
 pub(super) const NOTICE_EVERY: Duration = Duration::from_hours(24);
-
-/// A thread as far as accepting concerns it.
-#[derive(Debug, Clone)]
-pub(super) struct ThreadNow {
-    pub(super) bound: Option<AliasKey>,
-    pub(super) last_seq: i64,
-    pub(super) last_part: i64,
-    pub(super) state: ThreadState,
-    pub(super) noticed_at: Option<Time>,
-    pub(super) route: Route,
-}
-
-/// A delivery that a receipt may speak of.
-#[derive(Debug, Clone)]
-pub(super) struct DeliveryNow {
-    pub(super) id: DeliveryId,
-    pub(super) account: AccountKey,
-    pub(super) platform_id: Option<String>,
-    pub(super) state: String,
-    pub(super) stage: i64,
-    pub(super) billed: bool,
-}
-
-/// What the read found.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) aliases: HashMap<AliasKey, ThreadId>,
-    pub(super) threads: HashMap<ThreadId, ThreadNow>,
-    pub(super) keys: HashSet<DedupKey>,
-    pub(super) deliveries: Vec<DeliveryNow>,
-}
-
-/// A thread to write: new, or with a message more.
-#[derive(Debug)]
-pub(super) struct ThreadWrite {
-    pub(super) account: AccountKey,
-    pub(super) place: Option<String>,
-    pub(super) address: AliasKey,
-    pub(super) route: String,
-    pub(super) country: Option<String>,
-    pub(super) inbound_at: Time,
-    pub(super) at: Time,
-}
-
-/// A message to write.
-#[derive(Debug)]
-pub(super) struct MessageWrite {
-    pub(super) id: MessageId,
-    pub(super) platform_id: String,
-    pub(super) text: String,
-    pub(super) state: &'static str,
-    pub(super) code: Option<&'static str>,
-    pub(super) sent_at: Time,
-    pub(super) at: Time,
-}
-
-/// A notice to write.
-#[derive(Debug)]
-pub(super) struct NoticeWrite {
-    pub(super) id: DeliveryId,
-    pub(super) body: String,
-    pub(super) lane: Lane,
-    pub(super) at: Time,
-}
-
-/// Work to write: a thread's messages, from `first` on, wait for their turn.
-#[derive(Debug)]
-pub(super) struct TurnWrite {
-    pub(super) lane: Lane,
-    pub(super) first: i64,
-    pub(super) wait: Duration,
-    pub(super) max_wait: Duration,
-    pub(super) at: Time,
-}
-
-/// A receipt to write.
-#[derive(Debug)]
-pub(super) struct ReceiptWrite {
-    pub(super) delivery: DeliveryId,
-    pub(super) receipt: Receipt,
-}
 
 /// Everything that a batch writes.
 #[derive(Debug, Default)]
