@@ -1,5 +1,6 @@
 //! The bridge at play: a simulated Slack, a simulated WhatsApp and a small agent on this machine.
 
+pub mod graph;
 pub mod journal;
 pub mod server;
 pub mod slack;
