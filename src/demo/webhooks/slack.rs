@@ -81,13 +81,13 @@ pub fn events(installation: &Installation, message: &Message<'_>) -> Vec<Value> 
         if let Some(fields) = mention.as_object_mut() {
             fields.remove("channel_type");
         }
-        events.push(envelope(installation, mention));
+        events.push(envelope(installation, &mention));
     }
-    events.push(envelope(installation, event));
+    events.push(envelope(installation, &event));
     events
 }
 
-fn envelope(installation: &Installation, event: Value) -> Value {
+fn envelope(installation: &Installation, event: &Value) -> Value {
     json!({
         "token": "unused",
         "team_id": installation.team,
