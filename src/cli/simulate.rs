@@ -137,7 +137,11 @@ async fn simulate_slack(args: &SlackArgs, url: Option<String>, settings: Setting
         thread: args.thread.as_deref(),
         text: args.what.text.as_deref().unwrap_or_default(),
     };
-    for event in slack::events(&installation, &message) {
+    let events = slack::events(&installation, &message);
+    if let [_, _] = &events[..] {
+        output::line("A mention comes as two events; the bridge answers it once.")?;
+    }
+    for event in events {
         let body = event.to_string().into_bytes();
         let event = &event["event"];
         let name = |key: &str| event[key].as_str().unwrap_or_default().to_owned();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Demo;
 use super::journal::{Place, Said, Speaker};
 use super::slack::{CHANNEL, DIRECT, PEOPLE};
+use super::transcript::duration;
 use super::webhooks::Acknowledged;
 use super::webhooks::slack::Message;
 use super::webhooks::whatsapp::Person;
@@ -133,10 +134,10 @@ impl Play<'_> {
         }
         if self.demo.journal.answer_to(said, self.patience).await.is_none() {
             let Place { platform, label, .. } = &said.place;
-            let waited = self.patience.as_secs();
+            let waited = duration(self.patience);
             self.verdict
                 .missing
-                .push(format!("{platform}, {label}: no answer within {waited} s"));
+                .push(format!("{platform}, {label}: no answer within {waited}"));
         }
     }
 
@@ -161,5 +162,29 @@ impl Play<'_> {
             }
         }
         self.verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::Stage;
+
+    #[tokio::test]
+    async fn an_exchange_without_answers_is_no_success() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let stage = Stage::set_up().await.unwrap();
+        let bind = "127.0.0.1:0".parse().unwrap();
+        let mut settings = stage.settings(bind, None).unwrap();
+        // Nothing listens there.
+        "http://127.0.0.1:1".clone_into(&mut settings.agent.base_url);
+        let demo = stage.start(settings).await.unwrap();
+        let verdict = play(&demo, Duration::from_millis(50)).await;
+        assert_eq!(verdict.messages, 7);
+        assert_eq!(verdict.missing.len(), 6, "{verdict:?}");
+        assert!(
+            verdict.missing[0].starts_with("Slack, #support, thread "),
+            "{verdict:?}"
+        );
     }
 }

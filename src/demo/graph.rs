@@ -139,8 +139,12 @@ impl Graph {
         });
         let name = contact.and_then(|contact| contact["profile"]["name"].as_str());
         let person = phone.or(user_id)?;
-        let name = name.filter(|name| !name.is_empty()).unwrap_or(person);
-        Some(self.0.journal.person(name, place(number, person), id, text))
+        let place = place(number, person);
+        // Who wrote here before is still called the same.
+        let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+        let name = name.or_else(|| self.0.journal.writer(&place.key));
+        let name = name.unwrap_or_else(|| person.to_owned());
+        Some(self.0.journal.person(&name, place, id, text))
     }
 
     /// Waits until the daemon was told how every message fares; false if the time is over before.

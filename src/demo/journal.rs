@@ -133,6 +133,16 @@ impl Journal {
         self.0.borrow().iter().filter(is_answer).cloned().collect()
     }
 
+    /// The name of the person who wrote in a place last.
+    pub fn writer(&self, key: &str) -> Option<String> {
+        let entries = self.0.borrow();
+        let mut names = entries.iter().rev().filter(|entry| entry.place.key == key);
+        names.find_map(|entry| match &entry.speaker {
+            Speaker::Person(name) => Some(name.clone()),
+            Speaker::Agent => None,
+        })
+    }
+
     /// Waits for an answer in the place of this message that came after it; none if the time is over before.
     pub async fn answer_to(&self, said: &Said, within: Duration) -> Option<Entry> {
         let find = |entries: &Vec<Entry>| {
@@ -181,7 +191,7 @@ mod tests {
     async fn who_waits_is_woken() {
         let journal = Journal::default();
         let said = journal.person("Anna", place("a"), "1", "Hello?");
-        let (answer, ()) = tokio::join!(journal.answer_to(&said, Duration::from_secs(60)), async {
+        let (answer, ()) = tokio::join!(journal.answer_to(&said, Duration::from_mins(1)), async {
             journal.answer(place("a"), "2", "Hello!");
         });
         assert_eq!(answer.unwrap().id, "2");

@@ -298,14 +298,13 @@ fn seconds(ts: &str) -> f64 {
 
 fn place(channel: &str, root: Option<&str>) -> Place {
     let key = root.map_or_else(|| channel.to_owned(), |root| format!("{channel}/{root}"));
-    let channel = if channel == CHANNEL.0 {
-        CHANNEL.1
-    } else if channel.starts_with('D') {
-        "direct message"
-    } else {
-        channel
+    let channel = match channel {
+        id if id == CHANNEL.0 => CHANNEL.1.to_owned(),
+        DIRECT => "direct message".to_owned(),
+        id if id.starts_with('D') => format!("direct message {id}"),
+        id => id.to_owned(),
     };
-    let label = root.map_or_else(|| channel.to_owned(), |root| format!("{channel}, thread {root}"));
+    let label = root.map_or_else(|| channel.clone(), |root| format!("{channel}, thread {root}"));
     Place {
         platform: Platform::Slack,
         key,

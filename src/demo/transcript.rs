@@ -53,7 +53,7 @@ impl Transcript {
             Speaker::Person(name) => (tame(name), "36"),
             Speaker::Agent => (AGENT.to_owned(), "32"),
         };
-        let name: String = name.graphemes(true).take(INDENT - 4).collect();
+        let name = shorten(&name, INDENT - 4);
         let room = self.style.width.min(WIDEST).saturating_sub(INDENT).max(NARROWEST);
         let took = entry.took.map(|took| format!("({})", duration(took)));
         for (index, line) in wrap(&entry.text, took.as_deref(), room).iter().enumerate() {
@@ -131,6 +131,14 @@ fn add(lines: &mut Vec<String>, word: &str, width: usize) {
         }
         _ => lines.push(word.to_owned()),
     }
+}
+
+/// A name in at most `width` characters.
+fn shorten(name: &str, width: usize) -> String {
+    if name.graphemes(true).count() <= width {
+        return name.to_owned();
+    }
+    name.graphemes(true).take(width - 1).chain(["…"]).collect()
 }
 
 /// The text without what a terminal would obey.
