@@ -32,12 +32,13 @@ const AGENT_VARIABLES: &str = "CHATBRIDGE__AGENT__";
 Examples:
   chatbridge demo                                      see it work, then write to it yourself
   chatbridge simulate slack \"Do you repair zips?\"      write to it, from another terminal
-  chatbridge demo --exit                               prove that it works: status 0 if all is answered
+  chatbridge demo --exit                               prove that it works, by its status
   CHATBRIDGE__AGENT__API_KEY=… CHATBRIDGE__AGENT__AGENT_ID=… chatbridge demo
                                                        let your own agent answer
 
-Nothing needs to be configured: only with --config FILE is a file read, and then the agent of that file answers.
-Everything is kept in a temporary folder that is removed at the end. CHATBRIDGE__LOG__LEVEL=info shows the log.")]
+Nothing needs to be configured. Only with --config FILE is a file read: then its agent answers.
+Everything is kept in a temporary folder that is removed at the end.
+CHATBRIDGE__LOG__LEVEL=info shows the log.")]
 pub struct Args {
     /// End after the exchange, with status 0 only if every message was answered where it was written.
     #[arg(long)]
@@ -75,7 +76,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     stop(demo).await?;
     if args.exit && !verdict.missing.is_empty() {
-        bail!("the exchange failed: {}", verdict.missing.join("; "));
+        bail!("the exchange failed; what is missing stands above");
     }
     Ok(())
 }

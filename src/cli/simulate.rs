@@ -33,9 +33,9 @@ Examples:
   chatbridge simulate whatsapp --user 15550100142 \"Do you ship to Norway?\"
   chatbridge simulate whatsapp --payload recorded.json --config /etc/chatbridge.toml
 
-Address and secrets come from the configuration; where that has no section for the platform, from a demo that runs on
-this machine (chatbridge demo). Answers go where the daemon sends them: to a real platform, or to the demo's
-transcript. Status 0 means that the daemon took the event.";
+Address and secrets come from the configuration. Where that has no section for the platform, they
+come from a demo that runs on this machine (chatbridge demo). Answers go where the daemon sends
+them: to a real platform, or to the demo's transcript. Status 0: the daemon took the event.";
 
 /// Arguments of `simulate`.
 #[derive(Debug, clap::Args)]

@@ -102,12 +102,12 @@ impl Play<'_> {
             text,
         };
         let outcome = self.demo.slack.say(&self.demo.postman, &message).await;
-        self.written("a message in Slack", outcome)
+        self.written("Slack", outcome)
     }
 
     async fn write_whatsapp(&mut self, person: &Person, text: &str) -> Option<Said> {
         let outcome = self.demo.graph.say(&self.demo.postman, person, text).await;
-        self.written(&format!("a message of {} on WhatsApp", person.name), outcome)
+        self.written("WhatsApp", outcome)
     }
 
     fn written(
@@ -116,10 +116,14 @@ impl Play<'_> {
         outcome: Result<(Option<Said>, Acknowledged), Failure>,
     ) -> Option<Said> {
         self.verdict.messages += 1;
+        let number = self.verdict.messages;
         let missing = match outcome {
             Ok((said, told)) if told.status.is_success() => return said,
-            Ok((_, told)) => format!("{what} was not taken: the daemon answered {}", told.status),
-            Err(failure) => format!("{what} was not taken: the daemon {failure}"),
+            Ok((_, told)) => format!(
+                "message {number} ({what}) was not taken: the daemon answered {}",
+                told.status
+            ),
+            Err(failure) => format!("message {number} ({what}) was not taken: the daemon {failure}"),
         };
         self.verdict.missing.push(missing);
         None
@@ -134,10 +138,10 @@ impl Play<'_> {
         }
         if self.demo.journal.answer_to(said, self.patience).await.is_none() {
             let Place { platform, label, .. } = &said.place;
-            let waited = duration(self.patience);
-            self.verdict
-                .missing
-                .push(format!("{platform}, {label}: no answer within {waited}"));
+            let (number, waited) = (self.verdict.messages, duration(self.patience));
+            self.verdict.missing.push(format!(
+                "message {number} ({platform}, {label}): no answer within {waited}"
+            ));
         }
     }
 
@@ -183,7 +187,7 @@ mod tests {
         assert_eq!(verdict.messages, 7);
         assert_eq!(verdict.missing.len(), 6, "{verdict:?}");
         assert!(
-            verdict.missing[0].starts_with("Slack, #support, thread "),
+            verdict.missing[0].starts_with("message 1 (Slack, #support, thread "),
             "{verdict:?}"
         );
     }

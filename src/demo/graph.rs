@@ -167,7 +167,8 @@ impl Graph {
                 match postman.post(signed).await {
                     Ok(told) if told.status.is_success() => {}
                     Ok(told) => tracing::warn!(status = %told.status, "the daemon does not take a status"),
-                    Err(failure) => tracing::warn!(%failure, "the daemon cannot be told of a status"),
+                    // It is being stopped, and nobody waits for the news.
+                    Err(failure) => tracing::debug!(%failure, "the daemon cannot be told of a status"),
                 }
             }
         });

@@ -18,8 +18,10 @@ mod told;
 pub mod transcript;
 pub mod webhooks;
 
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -97,7 +99,10 @@ impl Stage {
         let agent = DemoAgent::default();
         Ok(Self {
             servers: [slack.serve().await?, graph.serve().await?, agent.serve().await?],
-            folder: tempfile::Builder::new().prefix(state::FOLDER).tempdir()?,
+            folder: tempfile::Builder::new()
+                .prefix(state::FOLDER)
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir()?,
             journal,
             slack,
             graph,
