@@ -45,6 +45,13 @@ fn main() {
         .collect();
     let runs = |name: &str| wanted.is_empty() || wanted.contains(&name);
     runtime.block_on(async {
+        if wanted.contains(&"profile-accept") {
+            let run = accepting(Kind::Accept, 64, scaled(300_000)).await;
+            println!("{:.0}/s, {}", run.rate, report::millis(run.p99));
+        }
+        if wanted.contains(&"profile-answer") {
+            println!("{:.0}/s", answered(Kind::Durable, scaled(100_000)).await);
+        }
         if runs("accept") {
             accept().await;
         }

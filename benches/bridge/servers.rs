@@ -163,7 +163,10 @@ async fn serve_signature() {
         body_limit: 4 << 20,
     }
     .router();
-    tracing::info!(%address, "public listener");
+    eprintln!(
+        "{}",
+        serde_json::json!({ "message": "public listener", "address": address.to_string() })
+    );
     server::serve(
         listener,
         Limits::default(),
