@@ -101,10 +101,8 @@ impl Store for MemoryStore {
                 outcomes.push(Accepted::Unknown);
                 continue;
             };
-            if keys
-                .iter()
-                .fold(true, |fresh, key| state.keys.insert(*key) && fresh)
-            {
+            let fresh = keys.iter().filter(|key| state.keys.insert(**key)).count();
+            if fresh == keys.len() {
                 state
                     .turns
                     .entry(admission.lane.clone())

@@ -69,7 +69,7 @@ impl Stubs {
         let mut added: Vec<Duration> =
             at.0.iter()
                 .zip(sent)
-                .filter_map(|(at, sent)| Some(at.as_ref()?.duration_since(*sent) - agent))
+                .filter_map(|(at, sent)| at.as_ref()?.duration_since(*sent).checked_sub(agent))
                 .collect();
         percentiles(&mut added)
     }

@@ -100,17 +100,15 @@ impl Board {
     pub(super) fn quotas(&self, now: Time) -> Vec<Quota> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let mut due: HashMap<&str, Vec<(u64, Lane)>> = HashMap::new();
+        let mut due: HashMap<Box<str>, Vec<(u64, Lane)>> = HashMap::new();
         for (lane, at) in &state.lanes {
             if at.due_at.is_some_and(|due| due <= now) {
-                due.entry((self.group_of)(lane))
+                due.entry((self.group_of)(lane).into())
                     .or_default()
                     .push((at.served, lane.clone()));
             }
         }
         let mut quotas = Vec::new();
-        let due: Vec<(Box<str>, Vec<(u64, Lane)>)> =
-            due.into_iter().map(|(name, l)| (name.into(), l)).collect();
         for (name, mut lanes) in due {
             let group = state.groups.entry(name).or_default();
             let mut free = group.free(self.limit, now);
@@ -216,9 +214,13 @@ impl Board {
     /// Who is held, and why.
     pub(super) fn held(&self) -> Vec<(String, String)> {
         let state = self.state();
-        let held =
-            |(name, group): (&Box<str>, &Group)| Some((name.to_string(), group.hold.as_ref()?.why.clone()));
-        state.groups.iter().filter_map(held).collect()
+        let mut held = Vec::new();
+        for (name, group) in &state.groups {
+            if let Some(hold) = &group.hold {
+                held.push((name.to_string(), hold.why.clone()));
+            }
+        }
+        held
     }
 
     /// Whether nothing is under way and nothing will be due by `horizon`; what is held or paused beyond it does not

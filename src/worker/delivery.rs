@@ -184,8 +184,7 @@ impl Delivery {
                 look_at: now.plus(wait),
                 code: "unknown".into(),
             },
-            LookUp::Absent => self.resend(claim, channel, now),
-            LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
+            LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
             LookUp::Unknowable(UnknownPolicy::Park) => {
                 super::count_unknown(channel.name(), "parked");
                 count(channel.name(), "dead");
