@@ -4,7 +4,7 @@
 //! while a claim is under way is kept, so no wake-up is lost between "nothing due" and "going to sleep".
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,6 +13,33 @@ use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::retry::probe_wait;
 use crate::store::{LaneDue, Quota};
+
+/// A place that was taken on a board. It is free again when this is dropped, however the work ends.
+pub(super) struct Place {
+    board: Arc<Board>,
+    lane: Lane,
+}
+
+impl Place {
+    /// The place that was taken for a claim of this lane.
+    pub(super) fn of(board: &Arc<Board>, lane: &Lane) -> Self {
+        Self {
+            board: board.clone(),
+            lane: lane.clone(),
+        }
+    }
+
+    /// Takes one for work that is at hand, if one is free.
+    pub(super) fn reserve(board: &Arc<Board>, lane: &Lane, now: Time) -> Option<Self> {
+        board.reserve(lane, now).then(|| Self::of(board, lane))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.board.done(&self.lane);
+    }
+}
 
 /// The lanes of one kind of work.
 pub(super) struct Board {
@@ -149,7 +176,7 @@ impl Board {
     }
 
     /// Takes one place for work that is at hand; false if there is none.
-    pub(super) fn reserve(&self, lane: &Lane, now: Time) -> bool {
+    fn reserve(&self, lane: &Lane, now: Time) -> bool {
         let mut state = self.state();
         let group = self.group(&mut state, lane);
         let free = group.hold.is_none() && group.free(self.limit, now) > 0;
@@ -164,7 +191,7 @@ impl Board {
     }
 
     /// A place is free again.
-    pub(super) fn done(&self, lane: &Lane) {
+    fn done(&self, lane: &Lane) {
         let mut state = self.state();
         let group = self.group(&mut state, lane);
         group.under_way = group.under_way.saturating_sub(1);
