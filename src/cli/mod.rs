@@ -1,5 +1,6 @@
 //! The commands.
 
+pub mod check;
 pub mod dead;
 pub mod demo;
 pub mod migrate;
@@ -49,6 +50,8 @@ enum Command {
     Threads(threads::Args),
     /// Look at what could not be answered or delivered, and try it again.
     Dead(dead::Args),
+    /// See whether everything is set up, here and at the platforms.
+    Check(check::Args),
 }
 
 /// Runs a command.
@@ -60,6 +63,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Threads(args) => threads::run(args).await,
         Command::Dead(args) => dead::run(args).await,
+        Command::Check(args) => check::run(args).await,
     }
 }
 
