@@ -8,6 +8,7 @@ mod output;
 pub mod serve;
 pub mod simulate;
 pub mod threads;
+pub mod whatsapp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     Dead(dead::Args),
     /// See whether everything is set up, here and at the platforms.
     Check(check::Args),
+    /// Set a WhatsApp number up at Meta.
+    Whatsapp(whatsapp::Args),
 }
 
 /// Runs a command.
@@ -64,6 +67,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Threads(args) => threads::run(args).await,
         Command::Dead(args) => dead::run(args).await,
         Command::Check(args) => check::run(args).await,
+        Command::Whatsapp(args) => whatsapp::run(args).await,
     }
 }
 

@@ -37,3 +37,4 @@ mod store;
 mod webhooks;
 mod whatsapp;
 mod whatsapp_people;
+mod whatsapp_setup;

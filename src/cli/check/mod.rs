@@ -3,9 +3,12 @@
 //! Each channel brings its own checks in a file of its own here. A check is one question with one answer, and, where
 //! the answer is no, one remedy.
 
+pub(super) mod whatsapp;
+
 use serde::Serialize;
 use thiserror::Error;
 
+use super::whatsapp::Ids;
 use super::{ConfigFile, output};
 use crate::config::{ConfigError, Settings};
 
@@ -24,12 +27,14 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    ids: Ids,
+    #[command(flatten)]
     config: ConfigFile,
 }
 
 /// One line of the checklist.
 #[derive(Debug, Serialize)]
-struct Check {
+pub(super) struct Check {
     /// What is looked at: `slack token`.
     name: String,
     /// How it is.
@@ -48,6 +53,8 @@ enum Outcome {
     Ok,
     /// Something must be done.
     Failed,
+    /// It could not be looked at.
+    Skipped,
 }
 
 impl Check {
@@ -71,11 +78,17 @@ impl Check {
         }
     }
 
+    /// Whether something must be done.
+    pub(super) fn is_failed(&self) -> bool {
+        self.outcome == Outcome::Failed
+    }
+
     /// The line as people read it, the remedy below.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let word = match self.outcome {
             Outcome::Ok => "ok     ",
             Outcome::Failed => "failed ",
+            Outcome::Skipped => "skipped",
         };
         let line = format!("{word} {}: {}", self.name, output::tame(&self.found));
         match &self.remedy {
@@ -104,7 +117,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             return Err(error.into());
         }
     };
-    let checks = checks(&settings).await;
+    let checks = checks(&settings, &args.ids).await?;
     if args.json {
         output::json(&checks)?;
     } else {
@@ -112,10 +125,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             output::line(&check.text())?;
         }
     }
-    let failed = checks
-        .iter()
-        .filter(|check| check.outcome == Outcome::Failed)
-        .count();
+    let failed = checks.iter().filter(|check| check.is_failed()).count();
     if failed > 0 {
         return Err(Failed {
             failed,
@@ -127,7 +137,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// All checks, in the order in which things are set up.
-async fn checks(settings: &Settings) -> Vec<Check> {
+async fn checks(settings: &Settings, ids: &Ids) -> anyhow::Result<Vec<Check>> {
     let off = settings.channels_off();
     let found = if off.is_empty() {
         "loads; all channels are on".to_owned()
@@ -135,7 +145,11 @@ async fn checks(settings: &Settings) -> Vec<Check> {
         format!("loads; off: {}", off.join(", "))
     };
     // A channel that is on adds its own here: `if let Some(slack) = &settings.channels.slack { checks.extend(…) }`.
-    vec![Check::ok("configuration", found)]
+    let mut checks = vec![Check::ok("configuration", found)];
+    if let Some(channel) = &settings.channels.whatsapp {
+        checks.extend(whatsapp::checks(channel, settings.server.public_url.as_deref(), ids).await?);
+    }
+    Ok(checks)
 }
 
 /// A configuration that does not load, as checks.
