@@ -7,13 +7,15 @@ use crate::cli::whatsapp::Ids;
 use crate::domain::{Clock, SystemClock};
 
 /// The checks of WhatsApp.
-pub(super) async fn checks(
-    settings: &Settings,
-    public_url: Option<&str>,
-    ids: &Ids,
-) -> anyhow::Result<Vec<Check>> {
-    let setup = Setup::new(settings, public_url, ids.into())?;
-    Ok(list(&setup.survey().await))
+pub(super) async fn checks(settings: &Settings, public_url: Option<&str>, ids: &Ids) -> Vec<Check> {
+    match Setup::new(settings, public_url, ids.into()) {
+        Ok(setup) => list(&setup.survey().await),
+        Err(error) => vec![Check::failed(
+            "whatsapp",
+            format!("calls to Meta cannot be prepared: {error}"),
+            "install the root certificates (ca-certificates)",
+        )],
+    }
 }
 
 /// What a survey found, as checks.

@@ -109,13 +109,11 @@ impl Survey {
             let (account, access) = (account.id.clone(), account.access);
             match ours {
                 Some(app) => {
-                    let of_numbers = self
+                    let mut of_numbers = self
                         .numbers
                         .iter()
                         .filter(|number| number.account.as_ref() == Some(&account));
-                    let told = of_numbers
-                        .filter_map(|number| self.callbacks(number).account)
-                        .next();
+                    let told = of_numbers.find_map(|number| self.callbacks(number).account);
                     let own = app.callback.as_deref().or(told);
                     changes.extend(
                         own.filter(|from| !same(from, callback))
