@@ -176,7 +176,7 @@ fn a_forgotten_override_is_named_with_the_level_that_wins() {
 fn a_callback_or_a_field_of_the_app_that_is_wrong_is_named() {
     let place = Place::all_set();
     place.graph.brain(|graph| {
-        graph.subscription = Some(("https://else.example/".to_owned(), vec!["messages".to_owned()]))
+        graph.subscription = Some(("https://else.example/".to_owned(), vec!["messages".to_owned()]));
     });
     let (name, found) = place.only_failure();
     assert_eq!(name, format!("whatsapp callback {NUMBER}"));
@@ -185,7 +185,7 @@ fn a_callback_or_a_field_of_the_app_that_is_wrong_is_named() {
         "{found}"
     );
     place.graph.brain(|graph| {
-        graph.subscription = Some((place.callback.clone(), vec!["account_update".to_owned()]))
+        graph.subscription = Some((place.callback.clone(), vec!["account_update".to_owned()]));
     });
     let (name, found) = place.only_failure();
     assert_eq!(name, format!("whatsapp app {APP}"));

@@ -79,6 +79,36 @@ fn setup_subscribes_an_app_that_was_forgotten() {
     assert!(first.body.is_empty(), "no override is set by it: {first:?}");
 }
 
+/// Another tool has the app's callback and the account's, and our number is set to come here all the same.
+#[test]
+fn setup_leaves_alone_what_counts_for_no_number_of_ours() {
+    let place = Place::all_set();
+    place.graph.brain(|graph| {
+        graph.number_callback = Some(place.callback.clone());
+        graph.subscription = Some((
+            "https://tool.example/hook".to_owned(),
+            vec!["messages".to_owned()],
+        ));
+        graph
+            .subscribers
+            .insert(APP.to_owned(), Some("https://tool.example/waba".to_owned()));
+    });
+    assert_eq!(place.failed(&[]), []);
+    setup(&place, &["--yes"]).exits(0);
+    assert!(place.graph.posts().is_empty());
+    // Without the number's own, the account's counts, and below it the app's.
+    place.graph.brain(|graph| graph.number_callback = None);
+    setup(&place, &["--yes"]).exits(0);
+    let posts: Vec<String> = place.graph.posts().into_iter().map(|call| call.kind).collect();
+    assert_eq!(
+        posts,
+        [
+            format!("POST {APP}/subscriptions"),
+            format!("POST {WABA}/subscribed_apps")
+        ]
+    );
+}
+
 /// Meta calls the callback before it takes it.
 #[test]
 fn setup_stops_where_meta_refuses() {

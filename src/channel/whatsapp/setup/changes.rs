@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::Setup;
 use super::callbacks::same;
 use super::findings::MESSAGES;
-use super::survey::{AppReport, Survey};
+use super::survey::{AccountReport, AppReport, Survey};
 
 /// One thing to change at Meta. It prints as what would be done, and what would be lost.
 #[derive(Debug)]
@@ -83,84 +83,101 @@ impl fmt::Display for Change {
 
 impl Survey {
     /// What would have to change so that messages come here, in the order in which it should: they begin to come last.
+    /// What leads elsewhere but counts for none of our numbers is left alone.
     pub fn changes(&self) -> Vec<Change> {
         let Some(callback) = &self.callback else {
             return Vec::new();
         };
-        let mut changes: Vec<Kind> = self.apps.iter().filter_map(|app| set(app, callback)).collect();
-        for number in &self.numbers {
-            let own = self.callbacks(number).number;
-            if let Some(from) = own.filter(|from| !same(from, callback)) {
-                changes.push(Kind::ClearNumber {
-                    number: number.id.clone(),
-                    access: number.access,
-                    from: from.to_owned(),
-                });
-            }
-        }
-        for account in &self.accounts {
-            let Ok(subscribers) = &account.subscribers else {
-                continue;
-            };
-            let ours = subscribers
-                .iter()
-                .find(|subscriber| account.app.as_ref() == Some(&subscriber.id));
-            let named = account.app.is_some();
-            let (account, access) = (account.id.clone(), account.access);
-            match ours {
-                Some(app) => {
-                    let mut of_numbers = self
-                        .numbers
-                        .iter()
-                        .filter(|number| number.account.as_ref() == Some(&account));
-                    let told = of_numbers.find_map(|number| self.callbacks(number).account);
-                    let own = app.callback.as_deref().or(told);
-                    changes.extend(
-                        own.filter(|from| !same(from, callback))
-                            .map(|from| Kind::ClearAccount {
-                                from: from.to_owned(),
-                                account: account.clone(),
-                                access,
-                            }),
-                    );
-                }
-                // Without its id, an app that is there may be ours.
-                None if !named && !subscribers.is_empty() => {}
-                None => changes.push(Kind::Subscribe { account, access }),
-            }
-        }
-        changes.into_iter().map(Change).collect()
+        let apps = self.apps.iter().filter_map(|app| self.set(app, callback));
+        let numbers = self.numbers.iter().filter_map(|number| {
+            let from = self
+                .callbacks(number)
+                .number
+                .filter(|from| !same(from, callback))?;
+            Some(Kind::ClearNumber {
+                number: number.id.clone(),
+                access: number.access,
+                from: from.to_owned(),
+            })
+        });
+        let accounts = self
+            .accounts
+            .iter()
+            .filter_map(|account| self.join(account, callback));
+        apps.chain(numbers).chain(accounts).map(Change).collect()
     }
-}
 
-/// What an app's callback needs, if it needs anything.
-fn set(app: &AppReport, callback: &str) -> Option<Kind> {
-    let subscription = app.subscription.as_ref().ok()?;
-    let from = subscription
-        .as_ref()
-        .and_then(|subscription| subscription.callback.clone());
-    let mut fields = subscription
-        .as_ref()
-        .map(|known| known.fields.clone())
-        .unwrap_or_default();
-    let subscribed = fields.iter().any(|field| field == MESSAGES);
-    let active = subscription
-        .as_ref()
-        .is_some_and(|subscription| subscription.active);
-    if active && subscribed && from.as_deref().is_some_and(|from| same(from, callback)) {
-        return None;
+    /// What an app's callback needs, if it needs anything.
+    fn set(&self, app: &AppReport, callback: &str) -> Option<Kind> {
+        let known = app.subscription.as_ref().ok()?.as_ref();
+        let from = known.and_then(|known| known.callback.clone());
+        let mut fields = known.map(|known| known.fields.clone()).unwrap_or_default();
+        let subscribed = fields.iter().any(|field| field == MESSAGES);
+        let leads_here = from.as_deref().is_some_and(|from| same(from, callback));
+        let mut ours = self
+            .numbers
+            .iter()
+            .filter(|number| number.app.as_ref() == Some(&app.id))
+            .peekable();
+        let counts = ours.peek().is_none()
+            || ours.any(|number| {
+                let set = self.callbacks(number);
+                [set.number, set.account]
+                    .iter()
+                    .flatten()
+                    .all(|set| !same(set, callback))
+            });
+        if known.is_some_and(|known| known.active) && subscribed && (leads_here || !counts) {
+            return None;
+        }
+        // The call sets the whole list: what the app had stays.
+        if !subscribed {
+            fields.push(MESSAGES.to_owned());
+        }
+        Some(Kind::Callback {
+            app: app.id.clone(),
+            key: app.key.clone()?,
+            from,
+            to: callback.to_owned(),
+            fields,
+        })
     }
-    // The call sets the whole list: what the app had stays.
-    if !subscribed {
-        fields.push(MESSAGES.to_owned());
+
+    /// What the app's subscription to an account needs, if it needs anything.
+    fn join(&self, account: &AccountReport, callback: &str) -> Option<Kind> {
+        let subscribers = account.subscribers.as_ref().ok()?;
+        let (id, access) = (account.id.clone(), account.access);
+        let ours = subscribers
+            .iter()
+            .find(|subscriber| account.app.as_ref() == Some(&subscriber.id));
+        let Some(app) = ours else {
+            // Where ours is not known, one that is there may be it.
+            let missing = account.app.is_some() || subscribers.is_empty();
+            return missing.then_some(Kind::Subscribe { account: id, access });
+        };
+        let numbers = || {
+            self.numbers
+                .iter()
+                .filter(|number| number.account.as_ref() == Some(&account.id))
+        };
+        let told = numbers().find_map(|number| self.callbacks(number).account);
+        let from = app
+            .callback
+            .as_deref()
+            .or(told)
+            .filter(|from| !same(from, callback))?;
+        let leads_here = |number| {
+            self.callbacks(number)
+                .number
+                .is_some_and(|own| same(own, callback))
+        };
+        let counts = numbers().next().is_none() || !numbers().all(leads_here);
+        counts.then(|| Kind::ClearAccount {
+            account: id,
+            access,
+            from: from.to_owned(),
+        })
     }
-    Some(Kind::Callback {
-        app: app.id.clone(),
-        key: app.key.clone()?,
-        from,
-        to: callback.to_owned(),
-        fields,
-    })
 }
 
 impl Setup {
