@@ -10,9 +10,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chatbridge::channel::registry::{self, Settings};
 use chatbridge::channel::signature::{Unverified, sign};
-use chatbridge::channel::{Channel, WebhookRequest};
+use chatbridge::channel::{Channel, WebhookRequest, whatsapp};
 use chatbridge::domain::message::{Arrival, Fate, Treatment};
 use chatbridge::domain::{Clock, SystemClock};
 use http::{HeaderMap, Method};
@@ -131,20 +130,15 @@ fn slack_sdk_sends_events_and_would_make_the_calls_that_answer_them() {
 }
 
 /// The channel as a daemon has it, with nothing but what it must be given.
-fn whatsapp() -> Arc<dyn Channel> {
+fn whatsapp_channel() -> Arc<dyn Channel> {
     let secrets = format!(
         "[whatsapp]\napp_secret = \"{APP_SECRET}\"\nverify_token = \"{VERIFY_TOKEN}\"\naccess_token = \"t\"\n\
          [agent]\nagent_id = \"a\"\n"
     );
     let settings = chatbridge::config::parse("test", &secrets, []).unwrap();
-    let only = Settings {
-        whatsapp: settings.channels.whatsapp.clone(),
-        ..Settings::default()
-    };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut channels = registry::channels(&only, &settings.messages, &clock).unwrap();
-    channels.remove(0)
+    whatsapp::channel(settings.channels.whatsapp.unwrap(), &settings.messages, clock).unwrap()
 }
 
 /// How we read a webhook.
@@ -197,7 +191,7 @@ fn pywa_reads_the_recorded_webhooks_as_we_do() {
     let Some(fixtures) = recorded("whatsapp") else {
         return;
     };
-    let channel = whatsapp();
+    let channel = whatsapp_channel();
     let question: Vec<Value> = fixtures
         .iter()
         .map(|(name, body)| {

@@ -261,6 +261,23 @@ fn a_daemon_that_does_not_answer_is_named() {
 }
 
 #[test]
+fn without_a_public_address_it_is_told_where_the_messages_go() {
+    let mut place = Place::all_set();
+    place.world.config.unset("server.public_url");
+    place.world.write_config();
+    let (finished, checks) = place.check(&[]);
+    let name = format!("whatsapp callback {NUMBER}");
+    let callback = checks.iter().find(|check| check["name"] == name).unwrap();
+    assert_eq!(callback["outcome"], "skipped");
+    assert!(
+        callback["found"].as_str().unwrap().contains(&place.callback),
+        "{callback}"
+    );
+    finished.exits(1);
+    assert!(place.only_failure().1.contains("server.public_url"));
+}
+
+#[test]
 fn a_blocked_number_is_named_with_metas_reason() {
     let place = Place::all_set();
     place.graph.brain(|graph| {

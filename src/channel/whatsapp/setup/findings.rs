@@ -61,13 +61,11 @@ impl Survey {
         found.extend(self.numbers.iter().filter_map(|number| self.callback(number)));
         found.extend(self.ourselves.iter().cloned());
         if self.callback.is_none() {
-            found.push(
-                Finding::skipped(
-                    "whatsapp handshake",
-                    "the public address is not known, so that it was not called",
-                )
-                .with_remedy("set server.public_url"),
-            );
+            found.push(Finding::failed(
+                "whatsapp handshake",
+                "server.public_url is not set, so that our own address could not be called",
+                "set it to the https address by which the world reaches this daemon",
+            ));
         }
         found
     }
