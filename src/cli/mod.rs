@@ -1,5 +1,6 @@
 //! The commands.
 
+pub mod check;
 pub mod dead;
 pub mod demo;
 pub mod migrate;
@@ -7,6 +8,7 @@ mod output;
 pub mod serve;
 pub mod simulate;
 pub mod threads;
+pub mod whatsapp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +51,10 @@ enum Command {
     Threads(threads::Args),
     /// Look at what could not be answered or delivered, and try it again.
     Dead(dead::Args),
+    /// See whether everything is set up, here and at the platforms.
+    Check(check::Args),
+    /// Set a WhatsApp number up at Meta.
+    Whatsapp(whatsapp::Args),
 }
 
 /// Runs a command.
@@ -60,6 +66,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Threads(args) => threads::run(args).await,
         Command::Dead(args) => dead::run(args).await,
+        Command::Check(args) => check::run(args).await,
+        Command::Whatsapp(args) => whatsapp::run(args).await,
     }
 }
 

@@ -157,7 +157,7 @@ const WHATSAPP: &[(&str, WhatsApp)] = &[
 ];
 
 /// The recorded webhooks of one platform, by name; none where there is no such folder.
-fn recorded(platform: &str) -> Option<Vec<(String, Value)>> {
+pub(crate) fn recorded(platform: &str) -> Option<Vec<(String, Value)>> {
     let folder = std::env::var_os("CHATBRIDGE_FIXTURES").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"),
         PathBuf::from,

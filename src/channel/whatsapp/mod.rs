@@ -15,6 +15,7 @@ mod receipts;
 mod renames;
 mod render;
 mod settings;
+pub mod setup;
 #[cfg(test)]
 mod tests;
 mod verify;
