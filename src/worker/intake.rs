@@ -30,6 +30,7 @@ pub struct Intake {
 struct Hint {
     account: AccountKey,
     lane: Lane,
+    at: Time,
     due_at: Time,
     noticed: bool,
 }
@@ -105,6 +106,10 @@ impl Intake {
                     .turn_lane(&inbound.account, inbound.place.as_deref());
                 (Arrival::Message(inbound), lane)
             }
+            Arrival::Edit(mut edit) => {
+                edit.text.retain(|c| c != '\0');
+                (Arrival::Edit(edit), Lane::from(""))
+            }
             other => (other, Lane::from("")),
         };
         Admission {
@@ -126,20 +131,20 @@ impl Intake {
         }
         match (&mut inbound.treatment, self.parts.turn.too_old) {
             (Treatment::Ignore { notice, .. }, _) => *notice = None,
-            (Treatment::Ask, _) if closed => {
+            (Treatment::Ask | Treatment::AskAndTell(_), _) if closed => {
                 inbound.treatment = Treatment::Ignore {
                     reason: "window_closed",
                     notice: None,
                 };
             }
-            (Treatment::Ask, TooOld::Answer) => {}
-            (Treatment::Ask, TooOld::Record) => {
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Answer) => {}
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Record) => {
                 inbound.treatment = Treatment::Ignore {
                     reason: "too_old",
                     notice: None,
                 };
             }
-            (Treatment::Ask, TooOld::Apologise) => {
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Apologise) => {
                 let notice = super::render_one(channel, &self.parts.texts.too_old);
                 inbound.treatment = Treatment::Ignore {
                     reason: "too_old",
@@ -153,12 +158,24 @@ impl Intake {
         counter!("chatbridge_messages_total", "channel" => channel, "outcome" => outcome.label())
             .increment(1);
         match outcome {
-            Accepted::Queued => self.turns.hint(&hint.lane, hint.due_at),
-            Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.due_at),
+            Accepted::Queued => {
+                self.turns.hint(&hint.lane, hint.due_at);
+                if hint.noticed {
+                    self.sends.hint(&send_lane(&hint.account), hint.at);
+                }
+            }
+            Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.at),
+            Accepted::Done(label) => {
+                if matches!(*label, "helpful" | "not_helpful") {
+                    counter!("chatbridge_feedback_total", "channel" => channel, "verdict" => *label)
+                        .increment(1);
+                }
+                self.sends.hint(&send_lane(&hint.account), hint.at);
+            }
             Accepted::Applied { found, billed } => {
                 if *found {
                     super::count_unknown(channel, "found");
-                    self.sends.hint(&send_lane(&hint.account), hint.due_at);
+                    self.sends.hint(&send_lane(&hint.account), hint.at);
                 }
                 if *billed {
                     let number = hint.account.account().to_owned();
@@ -177,26 +194,23 @@ fn receipt(admission: &Admission) -> Option<Admission> {
 fn hint(admission: &Admission) -> Hint {
     let (account, noticed) = match &admission.arrival {
         Arrival::Message(inbound) => {
-            let noticed = matches!(inbound.treatment, Treatment::Ignore { notice: Some(_), .. });
+            let noticed = matches!(
+                inbound.treatment,
+                Treatment::Ignore { notice: Some(_), .. } | Treatment::AskAndTell(_)
+            );
             (inbound.account.clone(), noticed)
         }
         Arrival::Receipt(receipt) => (receipt.account.clone(), false),
         Arrival::Identity(change) => (change.account.clone(), false),
-    };
-    let wait = if noticed {
-        Duration::ZERO
-    } else {
-        admission.wait.min(admission.max_wait)
-    };
-    let due_at = if matches!(admission.arrival, Arrival::Message(_)) {
-        admission.at.plus(wait)
-    } else {
-        admission.at
+        Arrival::Edit(edit) => (edit.account.clone(), false),
+        Arrival::Withdraw(withdrawal) => (withdrawal.account.clone(), false),
+        Arrival::Act(act) => (act.account.clone(), false),
     };
     Hint {
         account,
         lane: admission.lane.clone(),
-        due_at,
+        at: admission.at,
+        due_at: admission.at.plus(admission.wait.min(admission.max_wait)),
         noticed,
     }
 }
