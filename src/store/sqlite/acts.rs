@@ -48,7 +48,7 @@ const WRITE_REVISIONS: &str = "
        AND token IS NULL AND attempts = 0 AND NOT ambiguous";
 
 const WRITE_SPOKEN: &str = "
-    UPDATE threads SET last_part = max(last_part, j.last_part), updated_at = j.at
+    UPDATE threads SET last_part = max(threads.last_part, j.last_part), updated_at = j.at
       FROM (SELECT value ->> 0 AS id, value ->> 1 AS last_part, value ->> 2 AS at FROM jsonb_each(?)) AS j
      WHERE threads.id = j.id";
 
