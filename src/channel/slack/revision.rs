@@ -97,7 +97,7 @@ struct Place {
     /// Whether it is, or could be, the root of a thread.
     is_root: bool,
     name: Identifier,
-    place: String,
+    key: String,
     ts: String,
 }
 
@@ -119,7 +119,7 @@ impl Place {
                 alias: envelope.account.alias(&parts)?,
                 strength: Strength::Root,
             },
-            place: format!("{channel}:{ts}"),
+            key: format!("{channel}:{ts}"),
             ts: ts.to_owned(),
         })
     }
@@ -152,7 +152,7 @@ impl Place {
         };
         Arrival::Withdraw(Withdrawal {
             account: envelope.account.clone(),
-            keys: vec![DedupKey::new(&envelope.account, "ts", &self.place)],
+            keys: vec![DedupKey::new(&envelope.account, "ts", &self.key)],
             identifiers: vec![self.name],
             opens,
             platform_id: self.ts,

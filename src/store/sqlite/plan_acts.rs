@@ -25,7 +25,7 @@ impl Plan {
         if message.edited_at.is_some_and(|last| last > edit.edited_at) {
             return Accepted::Duplicate;
         }
-        self.revise(message, Some(edit.text.clone()), Some(edit.edited_at), at);
+        self.revise(&message, Some(edit.text.clone()), Some(edit.edited_at), at);
         Accepted::Done("edited")
     }
 
@@ -38,7 +38,7 @@ impl Plan {
         let Some(message) = self.open_message(&withdrawal.identifiers, &withdrawal.platform_id) else {
             return Accepted::Unknown;
         };
-        self.revise(message, None, None, at);
+        self.revise(&message, None, None, at);
         Accepted::Ignored("deleted")
     }
 
@@ -71,7 +71,7 @@ impl Plan {
         Some(message)
     }
 
-    fn revise(&mut self, message: OpenMessage, text: Option<String>, edited_at: Option<Time>, at: Time) {
+    fn revise(&mut self, message: &OpenMessage, text: Option<String>, edited_at: Option<Time>, at: Time) {
         let revision = RevisionWrite {
             text,
             edited_at: edited_at.or(message.edited_at),
