@@ -36,6 +36,8 @@ pub struct Overrides {
     pub agent: Option<Arc<dyn Agent>>,
     /// The time, in place of the machine's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// What is remembered where, in place of the configured database.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 /// Why the daemon does not start.
@@ -128,11 +130,12 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         None => Arc::new(LiveChatAi::new(&settings.agent)?),
     };
     let channels = registry::channels(&settings.channels, &settings.messages, &clock)?;
-    let store = SqliteStore::open(&settings.store, Mode::Serve).await?;
+    let store = match overrides.store {
+        Some(store) => store,
+        None => open_store(&settings).await?,
+    };
     let off = settings.channels_off();
-    announce(&settings, &off, public_addr, admin_addr, &store);
-
-    let store: Arc<dyn Store> = Arc::new(store);
+    announce(&settings, &off, public_addr, admin_addr);
     let workers = Arc::new(Workers::new(Parts {
         store: store.clone(),
         agent,
@@ -185,6 +188,12 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     })
 }
 
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
+    let store = SqliteStore::open(&settings.store, Mode::Serve).await?;
+    tracing::info!(path = %store.path().display(), "database");
+    Ok(Arc::new(store))
+}
+
 struct Bound {
     listener: TcpListener,
     address: SocketAddr,
@@ -198,15 +207,8 @@ async fn bind(key: &'static str, address: SocketAddr) -> Result<Bound, StartErro
 }
 
 /// Tells the operator what runs where.
-fn announce(
-    settings: &Settings,
-    off: &[&'static str],
-    public: SocketAddr,
-    admin: SocketAddr,
-    store: &SqliteStore,
-) {
+fn announce(settings: &Settings, off: &[&'static str], public: SocketAddr, admin: SocketAddr) {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "chatbridge starts");
-    tracing::info!(path = %store.path().display(), "database");
     tracing::info!(address = %public, "public listener");
     tracing::info!(address = %admin, "admin listener");
     for name in CHANNELS {
