@@ -67,16 +67,18 @@ impl Intake {
         batch: Vec<Admission>,
     ) -> Result<Vec<Admission>, StoreError> {
         let hints: Vec<Hint> = batch.iter().map(hint).collect();
-        let receipts: Vec<Option<Admission>> = batch.iter().map(receipt).collect();
+        // Asked before the store is: what is no longer under way by then is stored already.
+        let busy = |hint: &&Hint| self.sends.is_busy(&send_lane(&hint.account));
+        let receipts: Vec<Option<Admission>> = batch
+            .iter()
+            .zip(&hints)
+            .map(|(admission, hint)| receipt(admission).filter(|_| busy(&hint)))
+            .collect();
         let accepted = self.parts.store.accept(batch).await?;
         let mut early = Vec::new();
         for ((outcome, hint), receipt) in accepted.iter().zip(hints).zip(receipts) {
             match receipt {
-                Some(receipt)
-                    if *outcome == Accepted::Unknown && self.sends.is_busy(&send_lane(&hint.account)) =>
-                {
-                    early.push(receipt);
-                }
+                Some(receipt) if *outcome == Accepted::Unknown => early.push(receipt),
                 _ => self.follow_up(channel, outcome, &hint),
             }
         }
