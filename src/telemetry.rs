@@ -144,6 +144,12 @@ const METRICS: &[(Kind, &str, Unit, &str)] = &[
     ),
     (
         Kind::Counter,
+        "chatbridge_feedback_total",
+        Unit::Count,
+        "What people say of answers, by channel and verdict (helpful, not_helpful).",
+    ),
+    (
+        Kind::Counter,
         "chatbridge_billable_messages_total",
         Unit::Count,
         "Messages that the platform charges for, by number.",

@@ -143,6 +143,7 @@ impl Store for MemoryStore {
             delivery: DeliveryId::new(claim.thread.id, 1),
             thread: claim.thread,
             kind: DeliveryKind::Answer,
+            last: done.parts.len() == 1,
             body: done.parts.into_iter().next().unwrap_or_default(),
             attempt: 1,
             unknown: false,

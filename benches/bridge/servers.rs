@@ -120,7 +120,7 @@ fn settings(kind: Kind, stubs: &Stubs, folder: &tempfile::TempDir) -> String {
     format!(
         "[server]\nbind = \"127.0.0.1:0\"\n[admin]\nbind = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
          [store]\nurl = \"sqlite://{}\"\n[agent]\nbase_url = \"http://{stub}\"\nagent_id = \"agent\"\n{key}\
-         [slack]\nsigning_secret = \"{SECRET}\"\nbot_token = \"xoxb-1\"\napi_base = \"http://{stub}/api\"\n",
+         [slack]\nsigning_secret = \"{SECRET}\"\nbot_token = \"xoxb-1\"\napi_base = \"http://{stub}/api\"\npace = \"0s\"\n",
         folder.path().join("bench.db").display()
     )
 }

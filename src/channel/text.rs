@@ -1,5 +1,9 @@
 //! Splitting of text that goes to people.
 
+mod blocks;
+
+use std::ops::Range;
+
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Splits a text into parts that each measure at most `limit`, in order and without losing a word.
@@ -8,12 +12,16 @@ use unicode_segmentation::UnicodeSegmentation;
 /// resort, graphemes. A better place is preferred to a later one if the part is then at least half full or no further
 /// part comes of it, since each part is a message that somebody gets and perhaps pays for. The white space at a cut
 /// is dropped, and so is that at both ends of the text; no part is empty, so a blank text has no parts. A number
-/// written with spaces, or an address, is cut only if it does not fit in a part by itself.
+/// written with spaces, or an address, is cut only if it does not fit in a part by itself. So are code between fences
+/// and a list.
 ///
 /// `measure` is additive over concatenation up to rounding: UTF-16 units, characters, characters after escaping.
 /// Only a single character that measures more than `limit` makes a part larger than it.
 pub fn split(text: &str, limit: usize, measure: impl Fn(&str) -> usize) -> Vec<String> {
-    let mut rest = trim(text);
+    let whole = trim(text);
+    let fits = |block: &Range<usize>| measure(&whole[block.clone()]) <= limit;
+    let blocks: Vec<_> = blocks::of(whole).into_iter().filter(fits).collect();
+    let mut rest = whole;
     let mut left = measure(rest);
     let mut parts = Vec::new();
     while !rest.is_empty() {
@@ -21,7 +29,8 @@ pub fn split(text: &str, limit: usize, measure: impl Fn(&str) -> usize) -> Vec<S
             parts.push(rest.to_owned());
             break;
         }
-        let Some(window) = Window::scan(rest, limit, &measure) else {
+        let from = whole.len() - rest.len();
+        let Some(window) = Window::scan(rest, limit, &measure, |at| tears(&blocks, from + at)) else {
             // The rest fits after all: the sum over its graphemes was too careful.
             parts.push(rest.to_owned());
             break;
@@ -32,6 +41,12 @@ pub fn split(text: &str, limit: usize, measure: impl Fn(&str) -> usize) -> Vec<S
         rest = trim_start(&rest[cut..]);
     }
     parts
+}
+
+/// Whether a cut at this offset would tear one of these blocks, which are in order.
+fn tears(blocks: &[Range<usize>], at: usize) -> bool {
+    let next = blocks.partition_point(|block| block.end <= at);
+    blocks.get(next).is_some_and(|block| block.start < at)
 }
 
 /// The places where a text may be cut without harm, the best first.
@@ -65,8 +80,13 @@ struct Window {
 }
 
 impl Window {
-    /// Looks at as much of `rest` as fits; none if all of it does.
-    fn scan(rest: &str, limit: usize, measure: &impl Fn(&str) -> usize) -> Option<Self> {
+    /// Looks at as much of `rest` as fits; none if all of it does. `tears` tells of a place where no cut is to be made.
+    fn scan(
+        rest: &str,
+        limit: usize,
+        measure: &impl Fn(&str) -> usize,
+        tears: impl Fn(usize) -> bool,
+    ) -> Option<Self> {
         let mut window = Self {
             cuts: [None; PLACES],
             ends: Vec::new(),
@@ -76,6 +96,7 @@ impl Window {
         for (at, grapheme) in rest.grapheme_indices(true) {
             if at > 0
                 && let Some(place) = place_between(before, &rest[..at], &rest[at..])
+                && !tears(at)
             {
                 window.cuts[place as usize] = Some(Cut { at, used });
             }

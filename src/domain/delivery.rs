@@ -18,6 +18,8 @@ pub struct SendClaim {
     pub kind: DeliveryKind,
     /// The part as it is sent.
     pub body: String,
+    /// Whether it is the last part of an answer: what follows an answer, such as buttons, stands below this one.
+    pub last: bool,
     /// How many attempts began, this one included: 1 at first.
     pub attempt: u32,
     /// Whether an earlier attempt may have reached the platform: then look before sending.

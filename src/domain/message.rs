@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::account::{AccountKey, AliasKey, DedupKey};
+use super::act::{Act, Edit, Withdrawal};
 use super::clock::Time;
 use super::identity::{Identifier, IdentityChange};
 
@@ -16,6 +17,12 @@ pub enum Arrival {
     Receipt(Receipt),
     /// The platform tells that a person is now called otherwise.
     Identity(IdentityChange),
+    /// A person changed what they wrote.
+    Edit(Edit),
+    /// A person took back what they wrote.
+    Withdraw(Withdrawal),
+    /// A person pressed a button or gave a command.
+    Act(Act),
 }
 
 /// Where a reply to a thread goes, in the channel's own words (JSON); opaque to everyone else.
@@ -64,6 +71,9 @@ pub enum Opens {
 pub enum Treatment {
     /// The agent is asked.
     Ask,
+    /// The agent is asked, and the person is told something, at most once in 24 hours and thread: that a file was not
+    /// read, for example.
+    AskAndTell(String),
     /// It is recorded and left.
     Ignore {
         /// Why, as a short fixed word: it becomes a metric's label.
@@ -109,7 +119,9 @@ pub enum Accepted {
         /// Whether it is the first to say that the platform charges for the message.
         billed: bool,
     },
-    /// A receipt or a change of identity that concerns nothing we know.
+    /// An act that was done, by its label. Something may be said because of it.
+    Done(&'static str),
+    /// A receipt, a change or an act that concerns nothing we know, or comes too late.
     Unknown,
 }
 
@@ -122,6 +134,7 @@ impl Accepted {
             Self::Handed => "handed",
             Self::Duplicate => "duplicate",
             Self::Applied { .. } => "applied",
+            Self::Done(label) => label,
             Self::Unknown => "unknown",
         }
     }

@@ -4,6 +4,7 @@
 //! wrong (whose message is it, is it a duplicate, when is it tried again) are pure functions here.
 
 pub mod account;
+pub mod act;
 pub mod clock;
 pub mod delivery;
 pub mod identity;

@@ -10,6 +10,20 @@ pub struct Texts {
     pub unavailable: String,
     /// When something other than text came (a picture, a voice message).
     pub only_text: String,
+    /// When words came with a file, which were asked while the file was not read.
+    pub file_not_read: String,
     /// When a message arrives so late that it is not asked any more (`turn.too_old = "apologise"`).
     pub too_old: String,
+    /// When somebody asked for a person: from then on the bot is silent on the thread.
+    pub person_called: String,
+    /// When somebody had the conversation forgotten.
+    pub forgotten: String,
+    /// How the command is used; `{command}` stands for its name.
+    pub help: String,
+    /// What stands on the button for a helpful answer.
+    pub helpful: String,
+    /// What stands on the button for an answer that did not help.
+    pub not_helpful: String,
+    /// What stands on the button that calls a person.
+    pub call_person: String,
 }

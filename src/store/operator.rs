@@ -49,7 +49,7 @@ pub struct ThreadDetail {
 pub struct HistoryItem {
     /// When it was accepted or made, RFC 3339.
     pub at: String,
-    /// `message`, `answer` or `notice`.
+    /// `message`, `answer`, `notice` or `feedback`.
     pub kind: String,
     /// The internal id.
     pub id: String,

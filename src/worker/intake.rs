@@ -30,6 +30,7 @@ pub struct Intake {
 struct Hint {
     account: AccountKey,
     lane: Lane,
+    at: Time,
     due_at: Time,
     noticed: bool,
 }
@@ -66,16 +67,18 @@ impl Intake {
         batch: Vec<Admission>,
     ) -> Result<Vec<Admission>, StoreError> {
         let hints: Vec<Hint> = batch.iter().map(hint).collect();
-        let receipts: Vec<Option<Admission>> = batch.iter().map(receipt).collect();
+        // Asked before the store is: what is no longer under way by then is stored already.
+        let busy = |hint: &&Hint| self.sends.is_busy(&send_lane(&hint.account));
+        let receipts: Vec<Option<Admission>> = batch
+            .iter()
+            .zip(&hints)
+            .map(|(admission, hint)| receipt(admission).filter(|_| busy(&hint)))
+            .collect();
         let accepted = self.parts.store.accept(batch).await?;
         let mut early = Vec::new();
         for ((outcome, hint), receipt) in accepted.iter().zip(hints).zip(receipts) {
             match receipt {
-                Some(receipt)
-                    if *outcome == Accepted::Unknown && self.sends.is_busy(&send_lane(&hint.account)) =>
-                {
-                    early.push(receipt);
-                }
+                Some(receipt) if *outcome == Accepted::Unknown => early.push(receipt),
                 _ => self.follow_up(channel, outcome, &hint),
             }
         }
@@ -105,6 +108,10 @@ impl Intake {
                     .turn_lane(&inbound.account, inbound.place.as_deref());
                 (Arrival::Message(inbound), lane)
             }
+            Arrival::Edit(mut edit) => {
+                edit.text.retain(|c| c != '\0');
+                (Arrival::Edit(edit), Lane::from(""))
+            }
             other => (other, Lane::from("")),
         };
         Admission {
@@ -126,20 +133,20 @@ impl Intake {
         }
         match (&mut inbound.treatment, self.parts.turn.too_old) {
             (Treatment::Ignore { notice, .. }, _) => *notice = None,
-            (Treatment::Ask, _) if closed => {
+            (Treatment::Ask | Treatment::AskAndTell(_), _) if closed => {
                 inbound.treatment = Treatment::Ignore {
                     reason: "window_closed",
                     notice: None,
                 };
             }
-            (Treatment::Ask, TooOld::Answer) => {}
-            (Treatment::Ask, TooOld::Record) => {
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Answer) => {}
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Record) => {
                 inbound.treatment = Treatment::Ignore {
                     reason: "too_old",
                     notice: None,
                 };
             }
-            (Treatment::Ask, TooOld::Apologise) => {
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Apologise) => {
                 let notice = super::render_one(channel, &self.parts.texts.too_old);
                 inbound.treatment = Treatment::Ignore {
                     reason: "too_old",
@@ -153,12 +160,24 @@ impl Intake {
         counter!("chatbridge_messages_total", "channel" => channel, "outcome" => outcome.label())
             .increment(1);
         match outcome {
-            Accepted::Queued => self.turns.hint(&hint.lane, hint.due_at),
-            Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.due_at),
+            Accepted::Queued => {
+                self.turns.hint(&hint.lane, hint.due_at);
+                if hint.noticed {
+                    self.sends.hint(&send_lane(&hint.account), hint.at);
+                }
+            }
+            Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.at),
+            Accepted::Done(label) => {
+                if matches!(*label, "helpful" | "not_helpful") {
+                    counter!("chatbridge_feedback_total", "channel" => channel, "verdict" => *label)
+                        .increment(1);
+                }
+                self.sends.hint(&send_lane(&hint.account), hint.at);
+            }
             Accepted::Applied { found, billed } => {
                 if *found {
                     super::count_unknown(channel, "found");
-                    self.sends.hint(&send_lane(&hint.account), hint.due_at);
+                    self.sends.hint(&send_lane(&hint.account), hint.at);
                 }
                 if *billed {
                     let number = hint.account.account().to_owned();
@@ -177,26 +196,23 @@ fn receipt(admission: &Admission) -> Option<Admission> {
 fn hint(admission: &Admission) -> Hint {
     let (account, noticed) = match &admission.arrival {
         Arrival::Message(inbound) => {
-            let noticed = matches!(inbound.treatment, Treatment::Ignore { notice: Some(_), .. });
+            let noticed = matches!(
+                inbound.treatment,
+                Treatment::Ignore { notice: Some(_), .. } | Treatment::AskAndTell(_)
+            );
             (inbound.account.clone(), noticed)
         }
         Arrival::Receipt(receipt) => (receipt.account.clone(), false),
         Arrival::Identity(change) => (change.account.clone(), false),
-    };
-    let wait = if noticed {
-        Duration::ZERO
-    } else {
-        admission.wait.min(admission.max_wait)
-    };
-    let due_at = if matches!(admission.arrival, Arrival::Message(_)) {
-        admission.at.plus(wait)
-    } else {
-        admission.at
+        Arrival::Edit(edit) => (edit.account.clone(), false),
+        Arrival::Withdraw(withdrawal) => (withdrawal.account.clone(), false),
+        Arrival::Act(act) => (act.account.clone(), false),
     };
     Hint {
         account,
         lane: admission.lane.clone(),
-        due_at,
+        at: admission.at,
+        due_at: admission.at.plus(admission.wait.min(admission.max_wait)),
         noticed,
     }
 }

@@ -167,6 +167,29 @@ fn a_long_answer_comes_in_parts_of_at_most_4000_characters_in_order() {
 }
 
 #[test]
+fn code_and_lists_stay_whole_where_they_fit() {
+    let world = World::start();
+    let words = "Some words that lead up to it. ".repeat(80);
+    let code = format!("```\n{}```", "let x = 1;\n\n".repeat(180));
+    let list = (1..=90)
+        .map(|n| format!("{n}. an item with a number\n"))
+        .collect::<String>();
+    let list = list.trim_end().to_owned();
+    let answer = format!("{words}\n\n{code}\n\n{words}\n\n{list}\n\nThat is all.");
+    world.agent.answer_with(move |_| answer.clone());
+    world.slack(&SlackEvent::dm("D1", "blocks"));
+    world.slack.wait_post("That is all.");
+    let posts = world.slack.posts();
+    assert!(posts.iter().all(|post| post.text.chars().count() <= 4000));
+    for block in [code, list] {
+        assert!(
+            posts.iter().any(|post| post.text.contains(&block)),
+            "torn: {block}"
+        );
+    }
+}
+
+#[test]
 fn sources_are_listed_or_left_out() {
     for (links, listed) in [("list", true), ("off", false)] {
         let world = World::with(|config| {

@@ -15,7 +15,7 @@ use crate::outbound::{self, Answer, Failure};
 use super::errors::{self, Class};
 
 /// How long a call may take, body included.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to pause when Slack limits us without saying for how long, and at least.
 pub(super) const DEFAULT_PAUSE: Duration = Duration::from_secs(1);

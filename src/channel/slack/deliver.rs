@@ -13,11 +13,15 @@ use crate::domain::Time;
 use crate::domain::delivery::SendClaim;
 use crate::domain::message::Route;
 
+use super::buttons::Buttons;
 use super::client::{Client, DEFAULT_PAUSE, Trouble};
 use super::errors::{self, Class};
 
 /// The `event_type` of the metadata that marks our messages.
 pub(super) const EVENT_TYPE: &str = "chatbridge_delivery";
+
+/// The method that posts.
+pub(super) const POST: &str = "chat.postMessage";
 
 /// How many messages a page of a look-up holds: the most that docs.slack.dev recommends.
 const PAGE: &str = "200";
@@ -59,6 +63,15 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The method that reads there.
+    pub(super) fn read_method(&self) -> &'static str {
+        if self.thread_ts.is_some() {
+            "conversations.replies"
+        } else {
+            "conversations.history"
+        }
+    }
+
     /// As it is stored.
     pub(super) fn to_route(&self) -> Route {
         match &self.thread_ts {
@@ -77,22 +90,33 @@ impl Target {
     }
 }
 
-/// Sends a part.
-pub(super) async fn send(
-    client: &Client,
-    token: &SecretString,
-    claim: &SendClaim,
-) -> Result<Sent, SendError> {
-    let target = Target::from_route(&claim.thread.route).ok_or_else(|| SendError {
+/// What it means that a thread's route leads nowhere.
+pub(super) fn unreadable() -> SendError {
+    SendError {
         code: "route_unreadable".to_owned(),
         message: "the thread's route names no Slack channel; let the person write once more, then replay"
             .to_owned(),
         disposition: SendDisposition::Dead,
-    })?;
-    let outcome = match post(client, token, &marked(&target, claim)).await {
+    }
+}
+
+/// Sends a part, the last of an answer with the buttons below it.
+pub(super) async fn send(
+    client: &Client,
+    token: &SecretString,
+    target: &Target,
+    claim: &SendClaim,
+    buttons: Option<&Buttons>,
+) -> Result<Sent, SendError> {
+    let mut message = marked(target, claim);
+    let blocks = buttons.filter(|_| claim.last);
+    if let Some(blocks) = blocks.and_then(|buttons| buttons.blocks(&claim.body, claim.delivery)) {
+        message["blocks"] = blocks;
+    }
+    let outcome = match post(client, token, &message).await {
         Err(Trouble::Refused(code)) if errors::look(&code).0 == Class::Ours => {
             tracing::warn!(delivery = %claim.delivery, code, "Slack does not take the message; trying it bare");
-            post(client, token, &bare(&target, claim)).await
+            post(client, token, &bare(target, claim)).await
         }
         outcome => outcome,
     };
@@ -100,7 +124,7 @@ pub(super) async fn send(
 }
 
 async fn post(client: &Client, token: &SecretString, message: &Value) -> Result<Sent, Trouble> {
-    let answer = client.post("chat.postMessage", token, message).await?;
+    let answer = client.post(POST, token, message).await?;
     Ok(Sent {
         platform_id: answer.get("ts").and_then(Value::as_str).map(str::to_owned),
     })
@@ -133,17 +157,28 @@ fn marked(target: &Target, claim: &SendClaim) -> Value {
 }
 
 /// Looks for a part that may have been sent.
-pub(super) async fn look_up(client: &Client, token: &SecretString, claim: &SendClaim, now: Time) -> LookUp {
-    let Some(target) = Target::from_route(&claim.thread.route) else {
-        return LookUp::Unknowable(UnknownPolicy::Resend);
-    };
-    match search(client, token, &target, claim).await {
+pub(super) async fn look_up(
+    client: &Client,
+    token: &SecretString,
+    target: &Target,
+    claim: &SendClaim,
+    now: Time,
+    limited: impl FnOnce(Duration),
+) -> LookUp {
+    match search(client, token, target, claim).await {
         Ok(found) => found,
-        Err(trouble) => verdict(
-            trouble,
-            now.since(claim.last_attempt_at.unwrap_or(claim.created_at)),
-        ),
+        Err(trouble) => {
+            if let Trouble::Limited(pause) = &trouble {
+                limited(*pause);
+            }
+            verdict(trouble, waited(claim, now))
+        }
     }
+}
+
+/// How long ago the attempt was.
+pub(super) fn waited(claim: &SendClaim, now: Time) -> Duration {
+    now.since(claim.last_attempt_at.unwrap_or(claim.created_at))
 }
 
 /// Reads the thread, or the top level of a direct message, from when the delivery was made.
@@ -165,14 +200,10 @@ async fn search(
         if !cursor.is_empty() {
             arguments.push(("cursor", &cursor));
         }
-        let method = match &target.thread_ts {
-            Some(thread_ts) => {
-                arguments.push(("ts", thread_ts));
-                "conversations.replies"
-            }
-            None => "conversations.history",
-        };
-        let page = client.get(method, token, &arguments).await?;
+        if let Some(thread_ts) = &target.thread_ts {
+            arguments.push(("ts", thread_ts));
+        }
+        let page = client.get(target.read_method(), token, &arguments).await?;
         let messages = page
             .get("messages")
             .and_then(Value::as_array)
@@ -206,7 +237,7 @@ fn carries(message: &Value, claim: &SendClaim) -> bool {
 }
 
 /// What it means that the look-up failed, so long after the attempt.
-fn verdict(trouble: Trouble, waited: Duration) -> LookUp {
+pub(super) fn verdict(trouble: Trouble, waited: Duration) -> LookUp {
     let (again, patience) = match &trouble {
         Trouble::Limited(after) => ((*after).max(DEFAULT_PAUSE), PATIENCE_LIMITED),
         Trouble::Refused(code) => match errors::look(code) {

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::domain::message::{Inbound, Opens, Treatment};
+use crate::domain::message::{Arrival, Opens, Treatment};
 
 use super::envelope::{Envelope, Reason, text};
 use super::installation::{Installations, Served};
 use super::message::Message;
 use super::policy::Policy;
-use super::words;
+use super::{revision, words};
 
 /// The sender of Slack's own notices; they have neither a subtype nor a `bot_id`.
 const SLACKBOT: &str = "USLACK";
@@ -21,6 +21,8 @@ pub(super) struct Reader {
     pub(super) follow_threads: bool,
     /// What the person is told of a message without a word in it, as it is posted.
     pub(super) only_text: Option<String>,
+    /// What the person is told of a message whose words are asked and whose files are not read.
+    pub(super) file_not_read: Option<String>,
 }
 
 /// Why an event is passed on.
@@ -35,8 +37,12 @@ enum Trigger {
 }
 
 impl Reader {
-    /// The message that an event brings, or why it is left.
-    pub(super) fn read(&self, envelope: &Envelope, installations: &Installations) -> Result<Inbound, Reason> {
+    /// What an event brings, or why it is left.
+    pub(super) fn read(
+        &self,
+        envelope: &Envelope,
+        installations: &Installations,
+    ) -> Result<Vec<Arrival>, Reason> {
         let mention = match text(envelope.event, "type") {
             Some("app_mention") => true,
             Some("message") => false,
@@ -54,6 +60,9 @@ impl Reader {
             .and_then(|installation| installation.bot_user.as_deref());
         let is_bot = |user: &str| Some(user) == envelope.bot_user || Some(user) == known;
 
+        if let Some(revision) = revision::read(envelope, is_bot) {
+            return revision.map(|arrival| vec![arrival]);
+        }
         written_by_a_person(envelope.event)?;
         let message = Message::read(envelope.event)?;
         if message.user == SLACKBOT || is_bot(message.user) {
@@ -73,7 +82,15 @@ impl Reader {
         } else {
             Opens::Thread
         };
-        message.inbound(envelope, opens, words.text, treatment)
+        // An edited mention may be the first that is heard of it; else it is a change of what was asked.
+        let change = if mention {
+            revision::of_mention(envelope, message.ts, &words.text)
+        } else {
+            None
+        };
+        let inbound = message.inbound(envelope, opens, words.text, treatment)?;
+        let arrivals = [Some(Arrival::Message(inbound)), change];
+        Ok(arrivals.into_iter().flatten().collect())
     }
 
     /// A mention comes as `app_mention`, and as `message` too, in either order. In a thread both are passed on: one
@@ -97,7 +114,8 @@ impl Reader {
 
     fn treatment(&self, message: &Message, words: &str) -> Treatment {
         if !words.is_empty() {
-            Treatment::Ask
+            let told = self.file_not_read.clone().filter(|_| message.has_files());
+            told.map_or(Treatment::Ask, Treatment::AskAndTell)
         } else if message.has_files() {
             Treatment::Ignore {
                 reason: "only_files",
@@ -131,8 +149,6 @@ fn by_subtype(subtype: &str) -> Result<(), Reason> {
     Err(match subtype {
         "file_share" | "thread_broadcast" | "me_message" => return Ok(()),
         "bot_message" => "bot",
-        "message_changed" => "message_changed",
-        "message_deleted" => "message_deleted",
         "message_replied" => "message_replied",
         "assistant_app_thread" => "assistant_app_thread",
         "tombstone" => "tombstone",

@@ -114,6 +114,11 @@ impl Installations {
         }
     }
 
+    /// Whether there is certainly no token for this account.
+    pub(super) fn unknown(&self, account: &AccountKey) -> bool {
+        matches!(self.serve(account), Served::No)
+    }
+
     /// The token that speaks for this account.
     pub(super) fn token(&self, account: &AccountKey) -> Result<&SecretString, SendError> {
         match (&*self.standing.borrow(), &self.token) {

@@ -51,7 +51,7 @@ impl<'a> Message<'a> {
         Ok(Self {
             event,
             channel,
-            direct: text(event, "channel_type") == Some("im") || channel.starts_with('D'),
+            direct: is_direct(event, channel),
             user,
             ts,
             thread_ts,
@@ -114,7 +114,7 @@ impl<'a> Message<'a> {
         let place = format!("{}:{}", self.channel, self.ts);
         let event = envelope.event_id.map(|id| key("event", id));
         let rest = match treatment {
-            Treatment::Ask => {
+            Treatment::Ask | Treatment::AskAndTell(_) => {
                 let gesture = text(self.event, "client_msg_id").filter(|id| !id.is_empty());
                 [Some(key("ts", &place)), gesture.map(|id| key("client_msg", id))]
             }
@@ -125,9 +125,14 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Whether an event is of a direct message to the bot.
+pub(super) fn is_direct(event: &Value, channel: &str) -> bool {
+    text(event, "channel_type") == Some("im") || channel.starts_with('D')
+}
+
 /// The milliseconds of a `ts` (`1766458026.240809`: seconds and, as text, their fraction). Never by way of a float,
 /// which would round.
-fn millis(ts: &str) -> Option<i64> {
+pub(super) fn millis(ts: &str) -> Option<i64> {
     let (secs, fraction) = ts.split_once('.').unwrap_or((ts, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if secs.is_empty()

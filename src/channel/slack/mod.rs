@@ -1,19 +1,27 @@
 //! Slack: the Events API in, the Web API out.
 //!
 //! In: `verify` (who may speak to us), `envelope` (for which installation), `event` (what is answered, followed or
-//! left), `policy` (where and to whom), `message` (keys, thread and time), `words` (the text as a person reads it).
-//! Out: `render` (the answer as Slack's text), `deliver` (sending and looking), `client` (the calls), `errors` (what
-//! refusals mean). Both: `installation` (where the app is installed, and as whom it speaks there).
+//! left), `policy` (where and to whom), `message` (keys, thread and time), `words` (the text as a person reads it),
+//! `revision` (what was changed or taken back), `commands` and `actions` (commands and buttons, which come as `form`).
+//! Out: `render` (the answer as Slack's text), `buttons` (what stands below it), `pace` (how fast), `deliver` (sending
+//! and looking), `respond` (answers to a command), `client` (the calls), `errors` (what refusals mean). Both: `installation` (where the app is installed, and as whom it speaks there).
 
+mod actions;
+mod buttons;
 mod client;
+mod commands;
 mod deliver;
 mod envelope;
 mod errors;
 mod event;
+mod form;
 mod installation;
 mod message;
+mod pace;
 mod policy;
 mod render;
+mod respond;
+mod revision;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -31,13 +39,18 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Acknowledgement, Channel, Endpoint, LookUp, Received, Rejection, SendError, Sent, WebhookRequest,
+    Acknowledgement, Channel, Endpoint, LookUp, Received, Rejection, Scope, SendDisposition, SendError, Sent,
+    UnknownPolicy, WebhookRequest,
 };
 use crate::domain::Clock;
 use crate::domain::delivery::SendClaim;
 use crate::domain::message::Arrival;
 use crate::domain::texts::Texts;
+use client::Trouble;
+use deliver::Target;
 use envelope::Posted;
+use form::Form;
+use respond::Responder;
 
 /// The channel's name.
 const NAME: &str = "slack";
@@ -47,6 +60,12 @@ const INTEGRATION_TYPE: &str = "SLACK";
 
 /// Where Slack posts its events.
 const EVENTS: &str = "/slack/events";
+
+/// Where Slack posts commands.
+const COMMANDS: &str = "/slack/commands";
+
+/// Where Slack posts what people do with buttons.
+const INTERACTIVITY: &str = "/slack/interactivity";
 
 /// When to look again for a part while there is no token to look with.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -65,6 +84,11 @@ struct Slack {
     verifier: verify::Verifier,
     reader: event::Reader,
     installations: installation::Installations,
+    commands: commands::Commands,
+    actions: actions::Actions,
+    buttons: Option<buttons::Buttons>,
+    pace: pace::Pace,
+    responder: respond::Responder,
     client: client::Client,
     turn_wait: Option<Duration>,
     clock: Arc<dyn Clock>,
@@ -72,14 +96,23 @@ struct Slack {
 
 impl Slack {
     fn new(settings: Settings, texts: &Texts, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+        let notice = |text: &str| {
+            Some(text.trim())
+                .filter(|text| !text.is_empty())
+                .map(render::escape)
+        };
         Ok(Self {
             reader: event::Reader {
                 policy: policy::Policy::new(&settings),
                 follow_threads: settings.follow_threads,
-                only_text: Some(texts.only_text.trim())
-                    .filter(|text| !text.is_empty())
-                    .map(render::escape),
+                only_text: notice(&texts.only_text),
+                file_not_read: notice(&texts.file_not_read),
             },
+            commands: commands::Commands::new(&settings.command, texts),
+            actions: actions::Actions::new(texts, settings.alert_channel),
+            buttons: settings.feedback.then(|| buttons::Buttons::new(texts)),
+            pace: pace::Pace::new(settings.pace),
+            responder: respond::Responder::new(&settings.api_base)?,
             client: client::Client::new(&settings.api_base)?,
             verifier: verify::Verifier::new(settings.signing_secret),
             installations: installation::Installations::new(settings.bot_token),
@@ -100,10 +133,71 @@ impl Slack {
             Err(reason) => Err(reason),
         };
         match outcome {
-            Ok(inbound) => received.arrivals.push(Arrival::Message(inbound)),
+            Ok(arrivals) => received.arrivals = arrivals,
             Err(reason) => received.dropped.push(reason),
         }
         received
+    }
+
+    /// What a command that Slack signed brings.
+    fn command(&self, form: &Form) -> Received {
+        let read = self
+            .commands
+            .read(form, &self.reader.policy, &self.responder.hosts, self.clock.now());
+        let installed = |arrival: &Arrival| match arrival {
+            Arrival::Message(inbound) => !self.installations.unknown(&inbound.account),
+            Arrival::Act(act) => !self.installations.unknown(&act.account),
+            _ => true,
+        };
+        let mut received = Received::default();
+        match read {
+            Ok(arrival) if installed(&arrival) => received.arrivals.push(arrival),
+            Ok(_) => received.dropped.push("not_installed"),
+            Err(reason) => received.dropped.push(reason),
+        }
+        received
+    }
+
+    /// What a pressed button that Slack signed brings.
+    fn action(&self, form: &Form) -> Result<Received, Rejection> {
+        let payload = form.get("payload").unwrap_or_default();
+        let payload = serde_json::from_str(payload).map_err(|_| Rejection::Malformed {
+            code: "not_json",
+            message: "the form's field payload is not JSON",
+        })?;
+        let (arrivals, dropped) = self.actions.read(&payload, &self.reader.policy, self.clock.now());
+        Ok(Received {
+            arrivals,
+            dropped,
+            ..Received::default()
+        })
+    }
+
+    /// Posts a part in its channel, when it is its turn.
+    async fn post(&self, claim: &SendClaim) -> Result<Sent, SendError> {
+        let account = &claim.thread.account;
+        let target = Target::from_route(&claim.thread.route).ok_or_else(deliver::unreadable)?;
+        let token = self.installations.token(account)?;
+        let now = self.clock.now();
+        if let Some(after) = self.pace.limited(account, deliver::POST, now) {
+            let why = "Slack wanted a pause for this workspace";
+            return Err(pace::pause("ratelimited", why, Scope::Account, after));
+        }
+        self.pace.admit(account, &target.channel, claim.delivery, now)?;
+        let sent = deliver::send(&self.client, token, &target, claim, self.buttons.as_ref()).await;
+        if let Err(SendError {
+            disposition:
+                SendDisposition::Pause {
+                    scope: Scope::Account,
+                    after,
+                },
+            ..
+        }) = &sent
+        {
+            let until = self.clock.now().plus(*after);
+            self.pace.limit(account, deliver::POST, until);
+        }
+        sent
     }
 }
 
@@ -126,14 +220,21 @@ impl Channel for Slack {
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {
-        vec![Endpoint {
-            method: Method::POST,
-            path: EVENTS,
-        }]
+        [EVENTS, COMMANDS, INTERACTIVITY]
+            .map(|path| Endpoint {
+                method: Method::POST,
+                path,
+            })
+            .into()
     }
 
     fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection> {
         let body = self.verifier.open(request.sealed, self.clock.now())?;
+        match request.endpoint.path {
+            COMMANDS => return Ok(self.command(&Form::read(body.bytes())?)),
+            INTERACTIVITY => return self.action(&Form::read(body.bytes())?),
+            _ => {}
+        }
         let body = serde_json::from_slice(body.bytes()).map_err(|_| Rejection::Malformed {
             code: "not_json",
             message: "the body is not JSON",
@@ -146,13 +247,30 @@ impl Channel for Slack {
     }
 
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
-        let token = self.installations.token(&claim.thread.account)?;
-        deliver::send(&self.client, token, claim).await
+        match Responder::address(&claim.thread.route) {
+            Some(address) => self.responder.send(address, claim).await,
+            None => self.post(claim).await,
+        }
     }
 
     async fn look_up(&self, claim: &SendClaim) -> LookUp {
-        match self.installations.token(&claim.thread.account) {
-            Ok(token) => deliver::look_up(&self.client, token, claim, self.clock.now()).await,
+        if Responder::address(&claim.thread.route).is_some() {
+            return Responder::look_up();
+        }
+        let account = &claim.thread.account;
+        let Some(target) = Target::from_route(&claim.thread.route) else {
+            return LookUp::Unknowable(UnknownPolicy::Resend);
+        };
+        let (method, now) = (target.read_method(), self.clock.now());
+        if let Some(after) = self.pace.limited(account, method, now) {
+            return deliver::verdict(Trouble::Limited(after), deliver::waited(claim, now));
+        }
+        let limited = |after| {
+            let until = self.clock.now().plus(after);
+            self.pace.limit(account, method, until);
+        };
+        match self.installations.token(account) {
+            Ok(token) => deliver::look_up(&self.client, token, &target, claim, now, limited).await,
             // Without a token nothing can be sent again either: there is time.
             Err(_) => LookUp::Later(LOOK_AGAIN),
         }

@@ -44,19 +44,25 @@ impl Policy {
 
     /// Whether a message may be answered at all; if not, why.
     pub(super) fn check(&self, envelope: &Envelope, message: &Message) -> Result<(), Reason> {
-        // A list of channels says nothing about direct messages: their ids are known only once they exist.
-        let channel_fits = message.direct || self.channels.admits(message.channel);
-        if self.channels.denies(message.channel) || !channel_fits {
-            return Err("channel_denied");
-        }
-        if self.users.denies(message.user) || !self.users.admits(message.user) {
-            return Err("user_denied");
-        }
+        self.check_ids(message.channel, message.user, message.direct)?;
         if self.connect_fits(envelope, message) {
             Ok(())
         } else {
             Err("connect_denied")
         }
+    }
+
+    /// Whether this person is answered in this channel; if not, why.
+    pub(super) fn check_ids(&self, channel: &str, user: &str, direct: bool) -> Result<(), Reason> {
+        // A list of channels says nothing about direct messages: their ids are known only once they exist.
+        let channel_fits = direct || self.channels.admits(channel);
+        if self.channels.denies(channel) || !channel_fits {
+            return Err("channel_denied");
+        }
+        if self.users.denies(user) || !self.users.admits(user) {
+            return Err("user_denied");
+        }
+        Ok(())
     }
 
     /// A sender is an outsider if any of the event's fields names another team than the installation's. Where the

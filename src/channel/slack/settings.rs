@@ -9,6 +9,9 @@ use serde::de::{self, Deserializer};
 use crate::domain::account::is_plain_id;
 use crate::domain::settings;
 
+/// The most characters of a command (Slack's manifest schema, `slash_commands`).
+const LONGEST_COMMAND: usize = 32;
+
 /// Section `slack`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +28,17 @@ pub struct Settings {
     pub turn_wait: Option<Duration>,
     /// Whether replies in a thread that the bot takes part in are answered without a new mention.
     pub follow_threads: bool,
+    /// The command that asks a question (`/ask`); empty: none.
+    #[serde(default = "ask", deserialize_with = "command")]
+    pub command: String,
+    /// Whether buttons stand below an answer: helpful, not helpful, a person.
+    #[serde(default)]
+    pub feedback: bool,
+    /// The channel that hears of it when somebody asks for a person.
+    pub alert_channel: Option<String>,
+    /// The time between two messages in one channel, after a short burst; zero: no pacing.
+    #[serde(default = "every_second", deserialize_with = "settings::duration")]
+    pub pace: Duration,
     /// Whether people of other organisations are answered (Slack Connect).
     #[serde(default)]
     pub connect: Connect,
@@ -40,6 +54,28 @@ pub struct Settings {
     /// People whom it never answers.
     #[serde(default, deserialize_with = "settings::list")]
     pub deny_users: Vec<String>,
+}
+
+fn ask() -> String {
+    "/ask".to_owned()
+}
+
+fn every_second() -> Duration {
+    Duration::from_secs(1)
+}
+
+/// A command as people type it, or nothing.
+fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?.trim().to_owned();
+    let named = text.strip_prefix('/').is_some_and(|name| {
+        !name.is_empty() && !name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_uppercase())
+    });
+    if text.is_empty() || named && text.chars().count() <= LONGEST_COMMAND {
+        return Ok(text);
+    }
+    Err(de::Error::custom(format!(
+        "{text:?} is no command; write it as people type it, such as \"/ask\", or leave it empty for none"
+    )))
 }
 
 /// What is done with messages that come through Slack Connect: from people of another organisation, or in a
@@ -103,6 +139,22 @@ mod tests {
         for bad in [r#""alow""#, r#"["T1","deny"]"#, r#"["allow","deny"]"#] {
             let message = connect(bad).unwrap_err();
             assert!(message.contains("is no team id; write \"allow\""), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_command_begins_with_a_slash_or_is_none() {
+        let least = r#"{"signing_secret": "s", "api_base": "https://slack.com/api", "follow_threads": true}"#;
+        let command = |text: &str| {
+            let json = least.replacen('{', &format!("{{\"command\": \"{text}\","), 1);
+            serde_json::from_str::<Settings>(&json).map(|settings| settings.command)
+        };
+        assert_eq!(command("/frag").unwrap(), "/frag");
+        assert_eq!(command(" ").unwrap(), "");
+        let long = format!("/{}", "x".repeat(32));
+        for bad in ["ask", "/", "/a b", "/Ask", "//ask", &long] {
+            let message = command(bad).unwrap_err().to_string();
+            assert!(message.contains("is no command; write it as"), "{message}");
         }
     }
 

@@ -122,7 +122,7 @@ fn close_gap<'a>(before: &str, mut rest: &'a str) -> &'a str {
 }
 
 /// `&lt;`, `&gt;` and `&amp;`, each once: `&amp;lt;` is the text `&lt;`.
-fn unescape(text: &str) -> String {
+pub(super) fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {

@@ -171,3 +171,34 @@ proptest! {
         prop_assert!(parts.iter().all(|part| chars(part) <= limit.max(1)));
     }
 }
+
+#[test]
+fn code_and_lists_stay_whole_where_they_fit() {
+    let code = "```\nfirst line of code\n\nsecond line of code\n```";
+    let text = format!("Some words before it.\n\n{code}\n\nAnd some words behind it.");
+    assert_eq!(
+        split(&text, 60, chars),
+        ["Some words before it.", code, "And some words behind it."]
+    );
+    let list = "- one and more\n- two and more\n- three and more";
+    let text = format!("These are the things that you need:\n{list}\nThat is all of them.");
+    assert_eq!(
+        split(&text, 70, chars),
+        [
+            "These are the things that you need:",
+            &format!("{list}\nThat is all of them.")
+        ]
+    );
+}
+
+#[test]
+fn a_list_that_is_too_long_is_cut_between_its_items() {
+    let items: Vec<String> = (0..40).map(|n| format!("- item number {n} of many")).collect();
+    let parts = split(&items.join("\n"), 200, chars);
+    assert!(
+        parts
+            .iter()
+            .all(|part| part.starts_with("- item") && part.ends_with("of many"))
+    );
+    assert_eq!(parts.join("\n"), items.join("\n"));
+}

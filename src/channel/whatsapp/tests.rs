@@ -47,6 +47,13 @@ fn build_with(settings: Settings, only_text: &str) -> (Arc<dyn Channel>, Arc<Man
         unavailable: String::new(),
         only_text: only_text.to_owned(),
         too_old: String::new(),
+        file_not_read: String::new(),
+        person_called: String::new(),
+        forgotten: String::new(),
+        help: String::new(),
+        helpful: String::new(),
+        not_helpful: String::new(),
+        call_person: String::new(),
     };
     let clock = Arc::new(ManualClock::at(NOW));
     (channel(settings, &texts, clock.clone()).unwrap(), clock)

@@ -36,6 +36,29 @@ pub(super) const SLACK: Section = Section {
             "Whether replies in a thread of the bot's need no new mention.",
         ),
         set(
+            "command",
+            Kind::Text,
+            "\"/ask\"",
+            "The command that asks a question; empty: none.",
+        ),
+        set(
+            "feedback",
+            Kind::Flag,
+            "false",
+            "Whether buttons stand below an answer: helpful, not helpful, talk to a person.",
+        ),
+        unset(
+            "alert_channel",
+            Kind::Id,
+            "The channel's id that hears of it when somebody asks for a person.",
+        ),
+        set(
+            "pace",
+            between(NONE, HOUR),
+            "\"1s\"",
+            "The time between two messages in one channel, after a short burst; 0s: no pacing.",
+        ),
+        set(
             "connect",
             Kind::Policy,
             "\"allow\"",

@@ -6,6 +6,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::acts::{self, Asked};
 use super::ops::{Op, Outcome};
 use super::plan::Plan;
 use super::rows;
@@ -134,6 +135,7 @@ fn accept_nothing(ops: &[Op], outcomes: &mut [Option<Outcome>]) {
 async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Found, StoreError> {
     let (mut aliases, mut keys) = (HashSet::new(), Vec::new());
     let (mut by_id, mut by_name) = (Vec::new(), Vec::new());
+    let (mut asked, mut named) = (Asked::default(), Vec::new());
     for admission in batch {
         match &admission.arrival {
             Arrival::Message(inbound) => {
@@ -159,9 +161,15 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
                 by_id.extend(receipt.delivery.map(|id| (id.thread, id.number)));
                 by_name.push(receipt.platform_id.as_str());
             }
+            other => {
+                named.extend(asked.note(other));
+                keys.extend(keys_of(other).iter().map(|key| key.as_i64()));
+            }
         }
     }
     let mut found = Found::default();
+    named.extend(asked.read(conn, &mut found).await?);
+    aliases.extend(named.iter().map(AliasKey::as_str));
     if !keys.is_empty() || !aliases.is_empty() {
         let read = sqlx::query(READ)
             .bind(rows::json(&aliases)?)
@@ -186,6 +194,15 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
         }
     }
     Ok(found)
+}
+
+/// The keys of what people do besides writing.
+fn keys_of(arrival: &Arrival) -> &[DedupKey] {
+    match arrival {
+        Arrival::Withdraw(withdrawal) => &withdrawal.keys,
+        Arrival::Act(act) => &act.keys,
+        _ => &[],
+    }
 }
 
 fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
@@ -252,7 +269,7 @@ async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreErro
             .bind(&early);
         adoption.execute(&mut *conn).await?;
     }
-    Ok(())
+    acts::write(conn, plan).await
 }
 
 fn threads_json(plan: &Plan) -> Result<String, StoreError> {

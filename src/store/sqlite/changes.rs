@@ -166,18 +166,7 @@ async fn thread(
     };
     let at = now.millis();
     match change {
-        ThreadChange::Pause => {
-            let pause = sqlx::query(PAUSE)
-                .bind(at)
-                .bind(&id)
-                .bind(at)
-                .bind(&id)
-                .bind(&id)
-                .bind(&id)
-                .bind(at)
-                .bind(&id);
-            pause.execute(&mut *conn).await?;
-        }
+        ThreadChange::Pause => pause(conn, &id, now).await?,
         ThreadChange::Resume => {
             let sql = "UPDATE threads SET state = 'open', updated_at = ? WHERE id = ?";
             sqlx::query(sql).bind(at).bind(&id).execute(&mut *conn).await?;
@@ -188,6 +177,22 @@ async fn thread(
         }
     }
     Ok(Outcome::Thread(reads::row(conn, &id).await?))
+}
+
+/// The bot falls silent on a thread.
+pub(super) async fn pause(conn: &mut SqliteConnection, id: &str, now: Time) -> Result<(), StoreError> {
+    let at = now.millis();
+    let pause = sqlx::query(PAUSE)
+        .bind(at)
+        .bind(id)
+        .bind(at)
+        .bind(id)
+        .bind(id)
+        .bind(id)
+        .bind(at)
+        .bind(id);
+    pause.execute(conn).await?;
+    Ok(())
 }
 
 /// Makes the thread of an address that never wrote; none if it is no address.

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::ops::{Outcome, Wanted, kind};
-use super::rows::{self, thread_columns};
+use super::rows::{self, last_part, thread_columns};
 use crate::domain::delivery::{DeliveryKind, SendClaim};
 use crate::domain::turn::{ClaimKey, Pending, TurnClaim};
 use crate::domain::{ClaimToken, DeliveryId, MessageId, ThreadId, Time, TurnId};
@@ -44,6 +44,8 @@ const CLAIM_SENDS: &str = "
 /// The first open part of each thread.
 const SEND_PARTS: &str = concat!(
     "SELECT d.part, d.kind, d.body, d.attempts, d.state, d.created_at, d.attempted_at, d.asked_at, ",
+    last_part!(),
+    ", ",
     thread_columns!(),
     " FROM jsonb_each(?) AS j
       CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.value
@@ -175,7 +177,7 @@ async fn with_parts(
         .fetch_all(&mut *conn)
         .await?
     {
-        let thread = rows::thread(&row, 8)?;
+        let thread = rows::thread(&row, 9)?;
         let Some(key) = keys.remove(&thread.id) else {
             continue;
         };
@@ -187,6 +189,7 @@ async fn with_parts(
             thread,
             kind: DeliveryKind::from_stored(row.try_get(1)?),
             body: row.try_get(2)?,
+            last: row.try_get(8)?,
             attempt: if unknown {
                 attempts
             } else {

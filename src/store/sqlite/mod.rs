@@ -6,11 +6,13 @@
 //! statement they are of.
 
 mod accept;
+mod acts;
 mod changes;
 mod claims;
 mod connect;
 mod ops;
 mod plan;
+mod plan_acts;
 mod reads;
 mod rows;
 mod sends;

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::writes::{
-    DeliveryNow, Found, MessageWrite, NoticeWrite, ReceiptWrite, ThreadNow, ThreadWrite, TurnWrite,
+    DeliveryNow, Found, MessageWrite, NoticeWrite, ReceiptWrite, RevisionWrite, ThreadNow, ThreadWrite,
+    TurnWrite,
 };
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::identity::{self, Identifier, IdentityChange, Known, Renaming, Resolution};
@@ -34,6 +35,16 @@ pub(super) struct Plan {
     pub(super) reroutes: HashMap<ThreadId, String>,
     /// Threads of early names, and the threads that take their names over.
     pub(super) adoptions: Vec<(ThreadId, ThreadId)>,
+    /// Messages that people changed or took back.
+    pub(super) revisions: HashMap<MessageId, RevisionWrite>,
+    /// Threads that something is said on though nobody wrote there.
+    pub(super) spoken: HashMap<ThreadId, Time>,
+    /// Threads whose conversation is forgotten.
+    pub(super) resets: Vec<ThreadId>,
+    /// Threads on which the bot falls silent.
+    pub(super) pauses: Vec<(ThreadId, Time)>,
+    /// What people say of answers, as rows.
+    pub(super) ratings: Vec<serde_json::Value>,
 }
 
 impl Plan {
@@ -50,6 +61,9 @@ impl Plan {
             Arrival::Message(inbound) => self.message(inbound, admission),
             Arrival::Receipt(receipt) => self.receipt(receipt),
             Arrival::Identity(change) => self.rename(change, admission.at),
+            Arrival::Edit(edit) => self.edit(edit, admission.at),
+            Arrival::Withdraw(withdrawal) => self.withdraw(withdrawal, admission.at),
+            Arrival::Act(act) => self.act(act, admission.at),
         }
     }
 
@@ -83,8 +97,12 @@ impl Plan {
         let seq = now.last_seq;
         let (state, code, outcome) = match (&inbound.treatment, now.state) {
             (Treatment::Ignore { reason, .. }, _) => ("ignored", Some(*reason), Accepted::Ignored(reason)),
-            (Treatment::Ask, ThreadState::Paused) => ("handed", None, Accepted::Handed),
-            (Treatment::Ask, ThreadState::Open) => ("pending", None, Accepted::Queued),
+            (Treatment::Ask | Treatment::AskAndTell(_), ThreadState::Paused) => {
+                ("handed", None, Accepted::Handed)
+            }
+            (Treatment::Ask | Treatment::AskAndTell(_), ThreadState::Open) => {
+                ("pending", None, Accepted::Queued)
+            }
         };
         self.messages.push(MessageWrite {
             id: MessageId::new(thread, seq),
@@ -100,7 +118,8 @@ impl Plan {
         }
         if let Treatment::Ignore {
             notice: Some(text), ..
-        } = &inbound.treatment
+        }
+        | Treatment::AskAndTell(text) = &inbound.treatment
         {
             self.notice(thread, text, &inbound.account, admission.at);
         }
@@ -225,7 +244,7 @@ impl Plan {
         self.adoptions.push((early, thread));
     }
 
-    fn known(&self, identifiers: &[Identifier]) -> HashMap<AliasKey, Known> {
+    pub(super) fn known(&self, identifiers: &[Identifier]) -> HashMap<AliasKey, Known> {
         let look = |identifier: &Identifier| {
             let thread = *self.found.aliases.get(&identifier.alias)?;
             let now = self.found.threads.get(&thread)?;
@@ -240,7 +259,7 @@ impl Plan {
     }
 
     /// Takes all keys; true if none was taken before.
-    fn take_keys(&mut self, keys: &[DedupKey], at: Time) -> bool {
+    pub(super) fn take_keys(&mut self, keys: &[DedupKey], at: Time) -> bool {
         let mut fresh = true;
         for key in keys {
             if self.found.keys.insert(*key) {
@@ -252,7 +271,7 @@ impl Plan {
         fresh
     }
 
-    fn open(&mut self) -> ThreadId {
+    pub(super) fn open(&mut self) -> ThreadId {
         let thread = ThreadId::new();
         let now = ThreadNow {
             bound: None,
@@ -266,7 +285,7 @@ impl Plan {
         thread
     }
 
-    fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Option<AliasKey>, at: Time) {
+    pub(super) fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Option<AliasKey>, at: Time) {
         for identifier in point {
             let before = self.found.aliases.insert(identifier.alias.clone(), thread);
             self.take_from(before.filter(|other| *other != thread), &identifier.alias);
@@ -314,7 +333,7 @@ impl Plan {
         self.threads.insert(thread, write);
     }
 
-    fn set_route(&mut self, thread: ThreadId, route: &Route) {
+    pub(super) fn set_route(&mut self, thread: ThreadId, route: &Route) {
         if let Some(now) = self.found.threads.get_mut(&thread) {
             now.route = route.clone();
         }

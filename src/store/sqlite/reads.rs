@@ -46,6 +46,9 @@ const HISTORY: &str = "
         UNION ALL
         SELECT created_at, kind, thread_id || '.d' || part, state, body, coalesce(reason, code)
           FROM deliveries WHERE thread_id = ?
+        UNION ALL
+        SELECT at, 'feedback', thread_id || '.t' || turn, CASE WHEN helpful THEN 'helpful' ELSE 'not_helpful' END, '', NULL
+          FROM feedback WHERE thread_id = ?
         ORDER BY at DESC, kind LIMIT 1000)
      ORDER BY at, kind DESC, length(id), id";
 
@@ -106,6 +109,7 @@ pub(super) async fn thread(readers: &SqlitePool, name: &str) -> Result<Option<Th
         .fetch_all(&mut *conn)
         .await?;
     let lines = sqlx::query(HISTORY)
+        .bind(&id)
         .bind(&id)
         .bind(&id)
         .fetch_all(&mut *conn)

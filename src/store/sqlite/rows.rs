@@ -75,6 +75,15 @@ macro_rules! thread_columns {
 }
 pub(super) use thread_columns;
 
+/// Whether a delivery, of a table `d`, is the last part of an answer; the parts of a turn stand together.
+macro_rules! last_part {
+    () => {
+        "d.kind = 'answer' AND NOT EXISTS (SELECT 1 FROM deliveries AS n WHERE n.thread_id = d.thread_id
+             AND n.part = d.part + 1 AND n.kind = 'answer' AND n.turn IS d.turn)"
+    };
+}
+pub(super) use last_part;
+
 /// A thread out of nine columns from `at` on.
 pub(super) fn thread(row: &SqliteRow, at: usize) -> Result<Thread, StoreError> {
     let id: ThreadId = id(row, at)?;

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::ops::{Op, Outcome};
-use super::rows;
+use super::rows::{self, last_part};
 use crate::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Route;
 use crate::domain::thread::Thread;
@@ -15,15 +15,19 @@ use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
 use crate::store::StoreError;
 
 /// Who holds each thread's sending now, and the part behind the one that was sent.
-const READ: &str = "
+const READ: &str = concat!(
+    "
     SELECT w.thread_id, w.token, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
-           d.asked_at, t.route
+           d.asked_at, t.route, ",
+    last_part!(),
+    "
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
      CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.thread_id
      CROSS JOIN threads AS t ON t.id = w.thread_id
       LEFT JOIN deliveries AS d ON d.thread_id = j.thread_id AND d.part =
            (SELECT x.part FROM deliveries AS x WHERE x.thread_id = j.thread_id AND x.part >= w.first AND x.part <> j.part
-               AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)";
+               AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)"
+);
 
 /// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead.
 const WRITE: &str = "
@@ -58,6 +62,7 @@ struct NextPart {
     part: i64,
     kind: DeliveryKind,
     body: String,
+    last: bool,
     fresh: bool,
     attempts: i64,
     created_at: Time,
@@ -125,6 +130,7 @@ async fn read(
                 part,
                 kind: DeliveryKind::from_stored(row.try_get(3)?),
                 body: row.try_get(4)?,
+                last: row.try_get(11)?,
                 fresh: row.try_get::<&str, _>(5)? == "pending",
                 attempts: row.try_get(6)?,
                 created_at: rows::time(&row, 7)?,
@@ -214,6 +220,7 @@ impl Ends {
             delivery: DeliveryId::new(thread, next.part),
             kind: next.kind,
             body: next.body,
+            last: next.last,
             attempt: u32::try_from(next.attempts + 1).unwrap_or(1),
             unknown: false,
             asked_at: next.asked_at,

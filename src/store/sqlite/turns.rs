@@ -252,6 +252,7 @@ impl Ends {
             delivery: DeliveryId::new(claim.key.thread, part),
             kind: DeliveryKind::Answer,
             body: body.clone(),
+            last: parts.len() == 1,
             attempt: 1,
             unknown: false,
             asked_at,

@@ -30,6 +30,22 @@ pub(super) struct DeliveryNow {
     pub(super) billed: bool,
 }
 
+/// A message that waits, and whose turn has not begun.
+#[derive(Debug, Clone)]
+pub(super) struct OpenMessage {
+    pub(super) id: MessageId,
+    pub(super) platform_id: String,
+    pub(super) edited_at: Option<Time>,
+}
+
+/// A part that somebody points at.
+#[derive(Debug, Clone)]
+pub(super) struct SentPart {
+    pub(super) turn: Option<i64>,
+    pub(super) account: AccountKey,
+    pub(super) address: AliasKey,
+}
+
 /// What the read found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -37,6 +53,10 @@ pub(super) struct Found {
     pub(super) threads: HashMap<ThreadId, ThreadNow>,
     pub(super) keys: HashSet<DedupKey>,
     pub(super) deliveries: Vec<DeliveryNow>,
+    /// Messages that an edit may still change.
+    pub(super) open: Vec<OpenMessage>,
+    /// Parts that acts are about.
+    pub(super) parts: HashMap<DeliveryId, SentPart>,
 }
 
 /// A thread to write: new, or with a message more.
@@ -79,6 +99,14 @@ pub(super) struct TurnWrite {
     pub(super) first: i64,
     pub(super) wait: Duration,
     pub(super) max_wait: Duration,
+    pub(super) at: Time,
+}
+
+/// A message that says something else now, or nothing any more.
+#[derive(Debug)]
+pub(super) struct RevisionWrite {
+    pub(super) text: Option<String>,
+    pub(super) edited_at: Option<Time>,
     pub(super) at: Time,
 }
 

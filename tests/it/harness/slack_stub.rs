@@ -44,6 +44,18 @@ impl SlackStub {
         });
     }
 
+    /// Waits for an answer to a command whose text contains `text`.
+    #[track_caller]
+    pub(crate) fn wait_response(&self, text: &str) -> Call {
+        self.wait(&format!("an answer to a command with {text:?}"), |log| {
+            let taken = |call: &&Call| call.kind == "response_url" && call.reply.is_some();
+            log.iter()
+                .filter(taken)
+                .find(|call| call.json["text"].as_str().is_some_and(|said| said.contains(text)))
+                .cloned()
+        })
+    }
+
     /// The messages that Slack took, in order.
     pub(crate) fn posts(&self) -> Vec<Post> {
         self.log(|log| log.iter().filter_map(as_post).collect())
@@ -115,10 +127,22 @@ impl Default for Slack {
 
 impl Brain for Slack {
     fn kind(&self, call: &Call) -> String {
+        if call.path.starts_with("/commands/") {
+            return "response_url".to_owned();
+        }
         call.path.trim_start_matches("/api/").to_owned()
     }
 
     fn answer(&mut self, call: &Call) -> Answer {
+        // Whoever knows the address of a command may answer it.
+        if call.kind == "response_url" {
+            let headers = vec![("content-type", "text/plain".to_owned())];
+            return Answer {
+                status: 200,
+                headers,
+                body: b"ok".to_vec(),
+            };
+        }
         if call.token() != Some(&self.token) {
             return refuse(if call.token().is_none() {
                 "not_authed"

@@ -98,6 +98,7 @@ impl World {
             .set("slack.signing_secret", SIGNING_SECRET)
             .set("slack.bot_token", "xoxb-test-token")
             .set("slack.api_base", format!("{}/api", slack.url()))
+            .set("slack.pace", "0s")
             .set("whatsapp.app_secret", APP_SECRET)
             .set("whatsapp.verify_token", VERIFY_TOKEN)
             .set("whatsapp.access_token", "EAA-test-token")
@@ -207,9 +208,14 @@ impl World {
 
     /// Posts a body as Slack would, signed.
     pub(crate) fn post_slack(&self, body: &[u8]) -> Result<Reply, String> {
+        self.post_slack_to("/slack/events", "application/json", body)
+    }
+
+    /// Posts a body of this type on this route as Slack would, signed.
+    pub(crate) fn post_slack_to(&self, path: &str, kind: &str, body: &[u8]) -> Result<Reply, String> {
         let timestamp = unix_now().to_string();
         let headers = [
-            ("content-type", "application/json".to_owned()),
+            ("content-type", kind.to_owned()),
             (
                 "x-slack-signature",
                 slack_signature(SIGNING_SECRET, &timestamp, body),
@@ -217,7 +223,7 @@ impl World {
             ("x-slack-request-timestamp", timestamp),
         ];
         post(
-            &format!("{}/slack/events", self.daemon().public()),
+            &format!("{}{path}", self.daemon().public()),
             &headers,
             body.to_vec(),
         )
@@ -241,6 +247,17 @@ impl World {
     pub(crate) fn slack(&self, event: &SlackEvent) {
         let reply = self.post_slack(event.0.to_string().as_bytes()).unwrap();
         assert_eq!(reply.status, 200, "{reply:?} to {}", event.0);
+    }
+
+    /// Slack posts a form, and it is acknowledged at once and without a word.
+    #[track_caller]
+    pub(crate) fn slack_form(&self, path: &str, fields: &[(&str, &str)]) {
+        let mut form = reqwest::Url::parse("http://form.invalid/").unwrap();
+        form.query_pairs_mut().extend_pairs(fields);
+        let body = form.query().unwrap();
+        let reply = self.post_slack_to(path, "application/x-www-form-urlencoded", body.as_bytes());
+        let reply = reply.unwrap();
+        assert_eq!((reply.status, reply.body.as_str()), (200, ""), "{body}");
     }
 
     /// Meta delivers a webhook, and it is acknowledged.

@@ -3,6 +3,7 @@
 mod accepting;
 mod identity;
 mod operating;
+mod people;
 mod sending;
 mod turning;
 

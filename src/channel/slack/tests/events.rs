@@ -244,7 +244,7 @@ fn bots_news_and_oneself_are_ignored() {
             "message_changed",
         ),
         (
-            json!({"subtype": "message_deleted", "deleted_ts": "1.2"}),
+            json!({"subtype": "message_deleted", "deleted_ts": "1.2", "previous_message": {"text": "talk"}}),
             "message_deleted",
         ),
         (
@@ -285,7 +285,10 @@ fn of_a_message_with_files_the_text_is_asked() {
     let inbound = taken(&mention(&json!({"files": files})));
     assert_eq!(
         (inbound.text.as_str(), inbound.treatment),
-        ("hello", Treatment::Ask)
+        (
+            "hello",
+            Treatment::AskAndTell("the file &lt;was&gt; not read".to_owned())
+        )
     );
 
     let bare =

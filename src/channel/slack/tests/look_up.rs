@@ -74,7 +74,6 @@ async fn a_look_up_has_bounds() {
 
 #[tokio::test]
 async fn a_look_up_that_fails_is_repeated_or_given_up() {
-    let (stub, slack) = introduced().await;
     let refused = |code: &str| json!({"ok": false, "error": code});
     let ago = |span| SendClaim {
         last_attempt_at: Some(NOW.minus(span)),
@@ -125,6 +124,7 @@ async fn a_look_up_that_fails_is_repeated_or_given_up() {
         ),
     ] {
         let case = body.to_string();
+        let (stub, slack) = introduced().await;
         stub.answers_with(status, retry_after, body);
         assert_eq!(slack.look_up(&ago(waited)).await, expected, "{status} {case}");
     }

@@ -4,6 +4,7 @@ mod events;
 mod fixtures;
 mod hostile;
 mod look_up;
+mod people;
 mod policy;
 mod stub;
 mod web_api;
@@ -27,6 +28,7 @@ use crate::domain::texts::Texts;
 const SECRET: &str = "shhh";
 const NOW: Time = Time::from_secs(1_766_458_030);
 const ONLY_TEXT: &str = "I read text only & no files";
+const FILE: &str = "the file <was> not read";
 
 /// A channel whose settings are these but for the changes.
 fn slack(change: impl FnOnce(&mut Settings)) -> Slack {
@@ -44,12 +46,24 @@ fn slack(change: impl FnOnce(&mut Settings)) -> Slack {
         unavailable: "no answer".to_owned(),
         only_text: ONLY_TEXT.to_owned(),
         too_old: String::new(),
+        file_not_read: FILE.to_owned(),
+        person_called: "a person comes".to_owned(),
+        forgotten: "forgotten & gone".to_owned(),
+        help: "write {command} <question>".to_owned(),
+        helpful: "Yes".to_owned(),
+        not_helpful: "No".to_owned(),
+        call_person: "Person".to_owned(),
     };
     Slack::new(settings, &texts, Arc::new(ManualClock::at(NOW))).unwrap()
 }
 
-/// Hands over a body as Slack would.
+/// Hands over an event as Slack would.
 fn post(slack: &Slack, body: &[u8]) -> Result<Received, Rejection> {
+    post_to(slack, EVENTS, body)
+}
+
+/// Hands over a body as Slack would, on this route.
+fn post_to(slack: &Slack, path: &'static str, body: &[u8]) -> Result<Received, Rejection> {
     let timestamp = NOW.secs().to_string();
     let signature = sign(
         &SecretString::from(SECRET),
@@ -61,7 +75,7 @@ fn post(slack: &Slack, body: &[u8]) -> Result<Received, Rejection> {
     slack.receive(WebhookRequest {
         endpoint: Endpoint {
             method: http::Method::POST,
-            path: EVENTS,
+            path,
         },
         query: None,
         sealed: Unverified::new(headers, Bytes::copy_from_slice(body)),
@@ -76,7 +90,9 @@ fn receive(slack: &Slack, body: &Value) -> Received {
 fn outcome(slack: &Slack, body: &Value) -> Result<Inbound, &'static str> {
     let received = receive(slack, body);
     match (&received.arrivals[..], &received.dropped[..]) {
-        ([Arrival::Message(message)], []) => Ok(message.clone()),
+        ([Arrival::Message(message)] | [Arrival::Message(message), Arrival::Edit(_)], []) => {
+            Ok(message.clone())
+        }
         ([], [reason]) => Err(reason),
         other => panic!("{other:?}"),
     }

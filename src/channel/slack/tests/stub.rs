@@ -130,6 +130,7 @@ pub(super) fn claim(account: &str, route: Value) -> SendClaim {
         delivery: DeliveryId::new(ThreadId::new(), 1),
         kind: DeliveryKind::Answer,
         body: "fish &amp; chips".to_owned(),
+        last: false,
         attempt: 1,
         unknown: false,
         asked_at: None,

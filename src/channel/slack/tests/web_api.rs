@@ -49,7 +49,6 @@ async fn a_direct_message_is_answered_at_its_top_level() {
 
 #[tokio::test]
 async fn refusals_say_what_to_do() {
-    let (stub, slack) = introduced().await;
     let pause = |secs| SendDisposition::Pause {
         scope: Scope::Account,
         after: Duration::from_secs(secs),
@@ -95,6 +94,8 @@ async fn refusals_say_what_to_do() {
             SendDisposition::Retry { after: None },
         ),
     ] {
+        // A pause that Slack asked for would hold up the next.
+        let (stub, slack) = introduced().await;
         stub.answers_with(status, retry_after, body);
         let error = slack.send(&in_thread()).await.unwrap_err();
         assert_eq!((error.code.as_str(), error.disposition), (code, disposition));
@@ -129,6 +130,10 @@ async fn what_slack_objects_to_is_tried_bare_once() {
     assert_eq!(stub.calls().len(), 2);
 }
 
+fn target() -> super::super::deliver::Target {
+    super::super::deliver::Target::from_route(&in_thread().thread.route).unwrap()
+}
+
 #[tokio::test]
 async fn a_call_that_never_left_is_told_from_one_that_may_have_arrived() {
     let (_stub, slack) = introduced().await;
@@ -138,7 +143,7 @@ async fn a_call_that_never_left_is_told_from_one_that_may_have_arrived() {
     let base = format!("http://{}", gone.local_addr().unwrap());
     drop(gone);
     let client = super::super::client::Client::new(&base).unwrap();
-    let error = super::super::deliver::send(&client, &token, &in_thread())
+    let error = super::super::deliver::send(&client, &token, &target(), &in_thread(), None)
         .await
         .unwrap_err();
     assert_eq!(
@@ -154,7 +159,7 @@ async fn a_call_that_never_left_is_told_from_one_that_may_have_arrived() {
         let _ = socket.read(&mut [0; 4096]).await;
     });
     let client = super::super::client::Client::new(&base).unwrap();
-    let error = super::super::deliver::send(&client, &token, &in_thread())
+    let error = super::super::deliver::send(&client, &token, &target(), &in_thread(), None)
         .await
         .unwrap_err();
     assert_eq!(

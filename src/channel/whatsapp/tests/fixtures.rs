@@ -28,6 +28,7 @@ fn summary(received: &Received) -> String {
     let line = |arrival: &Arrival| match arrival {
         Arrival::Message(message) => {
             let treatment = match &message.treatment {
+                Treatment::AskAndTell(text) => format!("ask, and tell {text}"),
                 Treatment::Ask => format!("ask {:?}", message.text),
                 Treatment::Ignore { reason, notice } => {
                     format!("{} {reason}", if notice.is_some() { "notice" } else { "ignore" })
@@ -43,6 +44,7 @@ fn summary(received: &Received) -> String {
             format!("{fate} billable {:?}", receipt.billable)
         }
         Arrival::Identity(change) => format!("{} now {}", names(&change.old), names(&change.new)),
+        other => panic!("Meta sends no such thing: {other:?}"),
     };
     let arrivals = received.arrivals.iter().map(line);
     let dropped = received.dropped.iter().map(|reason| format!("dropped {reason}"));

@@ -81,6 +81,7 @@ fn claim(route: Route) -> SendClaim {
         delivery: DeliveryId::new(ThreadId::new(), 1),
         kind: DeliveryKind::Answer,
         body: "An answer.".to_owned(),
+        last: true,
         attempt: 2,
         unknown: false,
         asked_at: None,

@@ -17,7 +17,7 @@ pub(super) fn inbound(received: &Received) -> Vec<&Inbound> {
         .iter()
         .filter_map(|arrival| match arrival {
             Arrival::Message(inbound) => Some(inbound),
-            Arrival::Receipt(_) | Arrival::Identity(_) => None,
+            _ => None,
         })
         .collect()
 }

@@ -1,0 +1,58 @@
+//! The bodies of commands and buttons: forms, not JSON.
+
+use reqwest::Url;
+
+use crate::channel::Rejection;
+
+/// A form as it was posted.
+pub(super) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads a body of the type `application/x-www-form-urlencoded`.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Rejection> {
+        let malformed = Rejection::Malformed {
+            code: "not_a_form",
+            message: "the body is not a form",
+        };
+        // The address around it is only there because the parser wants a whole one.
+        let (Ok(body), Ok(mut url)) = (std::str::from_utf8(body), Url::parse("http://form.invalid/")) else {
+            return Err(malformed);
+        };
+        url.set_query(Some(body));
+        let pairs = url.query_pairs();
+        let fields: Vec<_> = pairs
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        if body.contains('=') {
+            Ok(Self(fields))
+        } else {
+            Err(malformed)
+        }
+    }
+
+    /// The first field of this name that is not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        let field = fields.find(|(found, value)| found == name && !value.is_empty());
+        field.map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_decoded() {
+        let form = Form::read(b"text=a+b%26c%23%C3%A9#d&empty=&text=second").unwrap();
+        assert_eq!(form.get("text"), Some("a b&c#\u{e9}#d"));
+        assert_eq!((form.get("empty"), form.get("other")), (None, None));
+    }
+
+    #[test]
+    fn anything_else_is_malformed() {
+        for body in [&b""[..], b"{}", b"\xff=1"] {
+            assert!(Form::read(body).is_err(), "{body:?}");
+        }
+    }
+}
