@@ -32,6 +32,7 @@ struct Hint {
     lane: Lane,
     due_at: Time,
     noticed: bool,
+    at: Time,
 }
 
 impl Intake {
@@ -126,20 +127,20 @@ impl Intake {
         }
         match (&mut inbound.treatment, self.parts.turn.too_old) {
             (Treatment::Ignore { notice, .. }, _) => *notice = None,
-            (Treatment::Ask, _) if closed => {
+            (Treatment::Ask | Treatment::AskAndTell(_), _) if closed => {
                 inbound.treatment = Treatment::Ignore {
                     reason: "window_closed",
                     notice: None,
                 };
             }
-            (Treatment::Ask, TooOld::Answer) => {}
-            (Treatment::Ask, TooOld::Record) => {
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Answer) => {}
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Record) => {
                 inbound.treatment = Treatment::Ignore {
                     reason: "too_old",
                     notice: None,
                 };
             }
-            (Treatment::Ask, TooOld::Apologise) => {
+            (Treatment::Ask | Treatment::AskAndTell(_), TooOld::Apologise) => {
                 let notice = super::render_one(channel, &self.parts.texts.too_old);
                 inbound.treatment = Treatment::Ignore {
                     reason: "too_old",
@@ -153,8 +154,13 @@ impl Intake {
         counter!("chatbridge_messages_total", "channel" => channel, "outcome" => outcome.label())
             .increment(1);
         match outcome {
-            Accepted::Queued => self.turns.hint(&hint.lane, hint.due_at),
-            Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.due_at),
+            Accepted::Queued => {
+                self.turns.hint(&hint.lane, hint.due_at);
+                if hint.noticed {
+                    self.sends.hint(&send_lane(&hint.account), hint.at);
+                }
+            }
+            Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.at),
             Accepted::Applied { found, billed } => {
                 if *found {
                     super::count_unknown(channel, "found");
@@ -177,17 +183,17 @@ fn receipt(admission: &Admission) -> Option<Admission> {
 fn hint(admission: &Admission) -> Hint {
     let (account, noticed) = match &admission.arrival {
         Arrival::Message(inbound) => {
-            let noticed = matches!(inbound.treatment, Treatment::Ignore { notice: Some(_), .. });
+            let noticed = matches!(
+                inbound.treatment,
+                Treatment::Ignore { notice: Some(_), .. } | Treatment::AskAndTell(_)
+            );
             (inbound.account.clone(), noticed)
         }
         Arrival::Receipt(receipt) => (receipt.account.clone(), false),
         Arrival::Identity(change) => (change.account.clone(), false),
+        Arrival::TakeOver(echo) => (echo.account.clone(), false),
     };
-    let wait = if noticed {
-        Duration::ZERO
-    } else {
-        admission.wait.min(admission.max_wait)
-    };
+    let wait = admission.wait.min(admission.max_wait);
     let due_at = if matches!(admission.arrival, Arrival::Message(_)) {
         admission.at.plus(wait)
     } else {
@@ -198,5 +204,6 @@ fn hint(admission: &Admission) -> Hint {
         lane: admission.lane.clone(),
         due_at,
         noticed,
+        at: admission.at,
     }
 }

@@ -103,6 +103,7 @@ impl<'a> Message<'a> {
             platform_id: self.ts.to_owned(),
             sent_at: self.sent_at,
             text,
+            quotes: None,
             treatment,
         })
     }
@@ -114,7 +115,7 @@ impl<'a> Message<'a> {
         let place = format!("{}:{}", self.channel, self.ts);
         let event = envelope.event_id.map(|id| key("event", id));
         let rest = match treatment {
-            Treatment::Ask => {
+            Treatment::Ask | Treatment::AskAndTell(_) => {
                 let gesture = text(self.event, "client_msg_id").filter(|id| !id.is_empty());
                 [Some(key("ts", &place)), gesture.map(|id| key("client_msg", id))]
             }

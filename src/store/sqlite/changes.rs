@@ -43,9 +43,11 @@ const OPEN: &str = "
     VALUES (?, ?, ?, 'null', 0, ?, ?);
     INSERT INTO aliases (alias, thread_id, strength, since) VALUES (?, ?, 0, ?)";
 
+/// A pause of an operator's lasts until an operator ends it.
+const PAUSE: &str = "UPDATE threads SET state = 'paused', paused_until = NULL, updated_at = ? WHERE id = ?";
+
 /// Messages whose turn has not begun are for the person now, and parts that are not sent yet stay unsent.
-const PAUSE: &str = "
-    UPDATE threads SET state = 'paused', updated_at = ? WHERE id = ?;
+const HAND_OVER: &str = "
     UPDATE messages SET state = 'handed', ended_at = ?
      WHERE thread_id = ? AND state = 'pending'
        AND seq > coalesce((SELECT upto FROM work WHERE kind = 1 AND thread_id = ? AND token IS NOT NULL), 0);
@@ -167,19 +169,11 @@ async fn thread(
     let at = now.millis();
     match change {
         ThreadChange::Pause => {
-            let pause = sqlx::query(PAUSE)
-                .bind(at)
-                .bind(&id)
-                .bind(at)
-                .bind(&id)
-                .bind(&id)
-                .bind(&id)
-                .bind(at)
-                .bind(&id);
-            pause.execute(&mut *conn).await?;
+            sqlx::query(PAUSE).bind(at).bind(&id).execute(&mut *conn).await?;
+            hand_over(conn, &id, now).await?;
         }
         ThreadChange::Resume => {
-            let sql = "UPDATE threads SET state = 'open', updated_at = ? WHERE id = ?";
+            let sql = "UPDATE threads SET state = 'open', paused_until = NULL, updated_at = ? WHERE id = ?";
             sqlx::query(sql).bind(at).bind(&id).execute(&mut *conn).await?;
         }
         ThreadChange::Reset => {
@@ -188,6 +182,22 @@ async fn thread(
         }
     }
     Ok(Outcome::Thread(reads::row(conn, &id).await?))
+}
+
+/// A person answers on this thread from now on.
+pub(super) async fn hand_over(
+    conn: &mut SqliteConnection,
+    thread: &str,
+    now: Time,
+) -> Result<(), StoreError> {
+    let at = now.millis();
+    let query = sqlx::query(HAND_OVER)
+        .bind(at)
+        .bind(thread)
+        .bind(thread)
+        .bind(thread);
+    query.bind(at).bind(thread).execute(conn).await?;
+    Ok(())
 }
 
 /// Makes the thread of an address that never wrote; none if it is no address.

@@ -7,11 +7,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::writes::{
-    DeliveryNow, Found, MessageWrite, NoticeWrite, ReceiptWrite, ThreadNow, ThreadWrite, TurnWrite,
+    DeliveryNow, Found, MessageWrite, NoticeWrite, PauseWrite, ReceiptWrite, ThreadNow, ThreadWrite,
+    TurnWrite,
 };
 use crate::domain::account::{AccountKey, AliasKey};
-use crate::domain::identity::{self, Identifier, IdentityChange, Known, Renaming, Resolution};
-use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Receipt, Route, Treatment};
+use crate::domain::identity::{self, Binding, Identifier, IdentityChange, Known, Renaming, Resolution};
+use crate::domain::message::{
+    Accepted, Admission, Arrival, Fate, Inbound, Opens, Receipt, Route, TakeOver, Treatment,
+};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
 use crate::domain::{DedupKey, DeliveryId, MessageId, ThreadId, Time};
@@ -34,6 +37,9 @@ pub(super) struct Plan {
     pub(super) reroutes: HashMap<ThreadId, String>,
     /// Threads of early names, and the threads that take their names over.
     pub(super) adoptions: Vec<(ThreadId, ThreadId)>,
+    /// Aliases that lead nowhere any more.
+    pub(super) left: Vec<AliasKey>,
+    pub(super) pauses: Vec<PauseWrite>,
 }
 
 impl Plan {
@@ -50,6 +56,7 @@ impl Plan {
             Arrival::Message(inbound) => self.message(inbound, admission),
             Arrival::Receipt(receipt) => self.receipt(receipt),
             Arrival::Identity(change) => self.rename(change, admission.at),
+            Arrival::TakeOver(take_over) => self.take_over(take_over, admission.at),
         }
     }
 
@@ -58,6 +65,7 @@ impl Plan {
             &inbound.identifiers,
             inbound.opens,
             &self.known(&inbound.identifiers),
+            inbound.sent_at,
         );
         if resolution == Resolution::NotForUs {
             return Accepted::Ignored("unknown_thread");
@@ -65,13 +73,23 @@ impl Plan {
         if !self.take_keys(&inbound.keys, admission.at) {
             return Accepted::Duplicate;
         }
-        let (thread, point, bind) = match resolution {
-            Resolution::Join { thread, point, bind } => (thread, point, bind),
-            Resolution::Open { point, bind } => (self.open(), point, bind),
+        let (thread, point, bind, lost) = match resolution {
+            Resolution::Join {
+                thread,
+                point,
+                bind,
+                lost,
+            } => (thread, point, bind, lost),
+            Resolution::Open { point, bind, lost } => (self.open(&inbound.address), point, bind, lost),
             Resolution::NotForUs => return Accepted::Ignored("unknown_thread"),
         };
-        self.point(thread, &point, bind, admission.at);
-        self.touch(thread, inbound, admission.at);
+        self.point(
+            thread,
+            &point,
+            bind.map_or(Binding::Keep, Binding::To),
+            inbound.sent_at,
+        );
+        self.touch(thread, inbound, &lost, admission.at);
         self.record(thread, inbound, admission)
     }
 
@@ -81,15 +99,16 @@ impl Plan {
         };
         now.last_seq += 1;
         let seq = now.last_seq;
-        let (state, code, outcome) = match (&inbound.treatment, now.state) {
-            (Treatment::Ignore { reason, .. }, _) => ("ignored", Some(*reason), Accepted::Ignored(reason)),
-            (Treatment::Ask, ThreadState::Paused) => ("handed", None, Accepted::Handed),
-            (Treatment::Ask, ThreadState::Open) => ("pending", None, Accepted::Queued),
+        let (state, code, outcome) = match &inbound.treatment {
+            Treatment::Ignore { reason, .. } => ("ignored", Some(*reason), Accepted::Ignored(reason)),
+            _ if now.is_paused(admission.at) => ("handed", None, Accepted::Handed),
+            Treatment::Ask | Treatment::AskAndTell(_) => ("pending", None, Accepted::Queued),
         };
         self.messages.push(MessageWrite {
             id: MessageId::new(thread, seq),
             platform_id: inbound.platform_id.clone(),
             text: inbound.text.clone(),
+            quotes: inbound.quotes.clone(),
             state,
             code,
             sent_at: inbound.sent_at,
@@ -100,7 +119,8 @@ impl Plan {
         }
         if let Treatment::Ignore {
             notice: Some(text), ..
-        } = &inbound.treatment
+        }
+        | Treatment::AskAndTell(text) = &inbound.treatment
         {
             self.notice(thread, text, &inbound.account, admission.at);
         }
@@ -123,7 +143,7 @@ impl Plan {
             return;
         };
         let lately = now.noticed_at.is_some_and(|last| at.since(last) < NOTICE_EVERY);
-        if lately || text.is_empty() || now.state == ThreadState::Paused {
+        if lately || text.is_empty() || now.is_paused(at) {
             return;
         }
         now.noticed_at = Some(at);
@@ -169,15 +189,17 @@ impl Plan {
             return Accepted::Duplicate;
         }
         let all: Vec<Identifier> = change.old.iter().chain(&change.new).cloned().collect();
-        match identity::rename(&change.old, &change.new, &self.known(&all)) {
+        match identity::rename(&change.old, &change.new, &self.known(&all), change.at) {
             Renaming::Rename {
                 thread,
                 point,
                 bind,
+                leave,
                 adopt,
             } => {
-                self.point(thread, &point, bind, at);
-                self.reroute(thread, change, at);
+                self.point(thread, &point, bind, change.at);
+                self.leave(thread, &leave);
+                self.reroute(thread, change, &point, at);
                 if let Some(early) = adopt {
                     self.adopt(early, thread);
                 }
@@ -187,36 +209,53 @@ impl Plan {
                 }
             }
             Renaming::Keep { point, bind } => {
-                let thread = self.open();
-                self.point(thread, &point, bind, at);
-                self.reroute(thread, change, at);
+                let thread = self.open(&change.address);
+                self.point(thread, &point, bind.map_or(Binding::Keep, Binding::To), change.at);
+                self.reroute(thread, change, &point, at);
                 Accepted::Unknown
             }
             Renaming::Nothing => Accepted::Unknown,
         }
     }
 
-    /// The route of the latest name stays where a later change came first.
-    fn reroute(&mut self, thread: ThreadId, change: &IdentityChange, at: Time) {
+    /// Replies go to the new names, unless something newer was said already; never to one that is somebody else's.
+    fn reroute(&mut self, thread: ThreadId, change: &IdentityChange, point: &[Identifier], at: Time) {
+        let lost = change.new.iter().filter(|name| !point.contains(name));
+        let route = without(&change.route, lost.map(|name| &name.alias));
         let write = ThreadWrite {
             account: change.account.clone(),
             place: None,
             address: change.address.clone(),
-            route: change.route.to_string(),
+            route: String::new(),
             country: None,
             inbound_at: Time::default(),
             at,
         };
-        self.set_route(thread, &change.route);
-        self.threads.insert(thread, write);
+        self.write_thread(thread, write, route, change.at);
+    }
+
+    /// These names lead nowhere any more, and no reply of the thread goes there.
+    fn leave(&mut self, thread: ThreadId, leave: &[AliasKey]) {
+        for alias in leave {
+            self.found.aliases.remove(alias);
+            self.aliases.remove(alias);
+            self.left.push(alias.clone());
+            self.take_from(Some(thread), alias);
+        }
     }
 
     fn adopt(&mut self, early: ThreadId, thread: ThreadId) {
-        for found in self.found.aliases.values_mut().filter(|found| **found == early) {
-            *found = thread;
+        for found in self.found.aliases.values_mut().filter(|found| found.0 == early) {
+            found.0 = thread;
         }
         if let Some(write) = self.threads.remove(&early) {
             self.threads.insert(thread, write);
+        }
+        let moved = self.found.threads.get(&early).cloned();
+        if let (Some(early), Some(now)) = (moved, self.found.threads.get_mut(&thread)) {
+            now.route = early.route;
+            now.address = early.address;
+            now.routed_at = early.routed_at;
         }
         self.aliases
             .values_mut()
@@ -227,12 +266,13 @@ impl Plan {
 
     fn known(&self, identifiers: &[Identifier]) -> HashMap<AliasKey, Known> {
         let look = |identifier: &Identifier| {
-            let thread = *self.found.aliases.get(&identifier.alias)?;
+            let (thread, since) = *self.found.aliases.get(&identifier.alias)?;
             let now = self.found.threads.get(&thread)?;
             let known = Known {
                 thread,
                 bound: now.bound.clone(),
                 written: now.last_seq > 0,
+                since,
             };
             Some((identifier.alias.clone(), known))
         };
@@ -252,7 +292,7 @@ impl Plan {
         fresh
     }
 
-    fn open(&mut self) -> ThreadId {
+    fn open(&mut self, address: &AliasKey) -> ThreadId {
         let thread = ThreadId::new();
         let now = ThreadNow {
             bound: None,
@@ -261,22 +301,33 @@ impl Plan {
             state: ThreadState::Open,
             noticed_at: None,
             route: Route::Null,
+            address: address.clone(),
+            routed_at: Time::default(),
+            paused_until: None,
         };
         self.found.threads.insert(thread, now);
         thread
     }
 
-    fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Option<AliasKey>, at: Time) {
+    fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Binding, since: Time) {
         for identifier in point {
-            let before = self.found.aliases.insert(identifier.alias.clone(), thread);
-            self.take_from(before.filter(|other| *other != thread), &identifier.alias);
+            let before = self
+                .found
+                .aliases
+                .insert(identifier.alias.clone(), (thread, since));
+            let loser = before.map(|(other, _)| other).filter(|other| *other != thread);
+            self.take_from(loser, &identifier.alias);
             self.aliases.insert(
                 identifier.alias.clone(),
-                (thread, identifier.strength.as_i64(), at),
+                (thread, identifier.strength.as_i64(), since),
             );
         }
-        if let Some(now) = self.found.threads.get_mut(&thread).filter(|_| bind.is_some()) {
-            now.bound = bind;
+        if let Some(now) = self.found.threads.get_mut(&thread) {
+            match bind {
+                Binding::Keep => {}
+                Binding::To(strong) => now.bound = Some(strong),
+                Binding::Loosen => now.bound = None,
+            }
         }
     }
 
@@ -296,7 +347,7 @@ impl Plan {
         }
     }
 
-    fn touch(&mut self, thread: ThreadId, inbound: &Inbound, at: Time) {
+    fn touch(&mut self, thread: ThreadId, inbound: &Inbound, lost: &[AliasKey], at: Time) {
         let inbound_at = self
             .threads
             .get(&thread)
@@ -305,19 +356,77 @@ impl Plan {
             account: inbound.account.clone(),
             place: inbound.place.clone(),
             address: inbound.address.clone(),
-            route: inbound.route.to_string(),
+            route: String::new(),
             country: inbound.country.clone(),
             inbound_at,
             at,
         };
-        self.set_route(thread, &inbound.route);
+        self.write_thread(thread, write, without(&inbound.route, lost), inbound.sent_at);
+    }
+
+    /// Writes a thread with its route and address, or with those that it has if they are newer.
+    fn write_thread(&mut self, thread: ThreadId, mut write: ThreadWrite, route: Route, said_at: Time) {
+        let Some(now) = self.found.threads.get_mut(&thread) else {
+            return;
+        };
+        if said_at >= now.routed_at {
+            now.route = route;
+            now.address = write.address;
+            now.routed_at = said_at;
+        }
+        write.route = now.route.to_string();
+        write.address = now.address.clone();
+        self.reroutes.remove(&thread);
         self.threads.insert(thread, write);
     }
 
-    fn set_route(&mut self, thread: ThreadId, route: &Route) {
-        if let Some(now) = self.found.threads.get_mut(&thread) {
-            now.route = route.clone();
+    /// A colleague answers there: the bot is silent for a while, also where nobody has written yet.
+    fn take_over(&mut self, echo: &TakeOver, at: Time) -> Accepted {
+        let ours = |delivery: &DeliveryNow| {
+            delivery.account == echo.account && delivery.platform_id.as_deref() == Some(&echo.platform_id)
+        };
+        if !self.take_keys(&echo.keys, at) {
+            return Accepted::Duplicate;
         }
-        self.reroutes.remove(&thread);
+        if self.found.deliveries.iter().any(ours) {
+            return Accepted::Ignored("own_echo");
+        }
+        let known = self.known(&echo.identifiers);
+        let thread = match identity::resolve(&echo.identifiers, Opens::Thread, &known, echo.at) {
+            Resolution::Join { thread, .. } => thread,
+            Resolution::Open { point, bind, lost } => {
+                let thread = self.open(&echo.address);
+                self.point(thread, &point, bind.map_or(Binding::Keep, Binding::To), echo.at);
+                let write = ThreadWrite {
+                    account: echo.account.clone(),
+                    place: None,
+                    address: echo.address.clone(),
+                    route: String::new(),
+                    country: None,
+                    inbound_at: Time::default(),
+                    at,
+                };
+                self.write_thread(thread, write, without(&echo.route, &lost), echo.at);
+                thread
+            }
+            Resolution::NotForUs => return Accepted::Unknown,
+        };
+        let until = echo.at.plus(echo.pause);
+        if let Some(now) = self.found.threads.get_mut(&thread).filter(|_| until > at) {
+            let for_good = now.state == ThreadState::Paused && now.paused_until.is_none();
+            if !for_good {
+                now.state = ThreadState::Paused;
+                now.paused_until = now.paused_until.max(Some(until));
+            }
+            self.pauses.push(PauseWrite { thread, until, at });
+        }
+        Accepted::Ignored("echo")
     }
+}
+
+/// A route without what leads to somebody else.
+fn without<'a>(route: &Route, lost: impl IntoIterator<Item = &'a AliasKey>) -> Route {
+    lost.into_iter().fold(route.clone(), |route, alias| {
+        identity::route_without(&route, alias).unwrap_or(route)
+    })
 }

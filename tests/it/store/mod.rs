@@ -172,6 +172,7 @@ fn inbound(id: &str, names: &[&str], text: &str, sent_at: Time) -> Inbound {
         platform_id: id.to_owned(),
         sent_at,
         text: text.to_owned(),
+        quotes: None,
         treatment: Treatment::Ask,
     }
 }

@@ -44,6 +44,7 @@ fn slack(change: impl FnOnce(&mut Settings)) -> Slack {
         unavailable: "no answer".to_owned(),
         only_text: ONLY_TEXT.to_owned(),
         too_old: String::new(),
+        file_not_read: String::new(),
     };
     Slack::new(settings, &texts, Arc::new(ManualClock::at(NOW))).unwrap()
 }

@@ -131,6 +131,7 @@ pub(super) fn claim(account: &str, route: Value) -> SendClaim {
         kind: DeliveryKind::Answer,
         body: "fish &amp; chips".to_owned(),
         attempt: 1,
+        pauses: 0,
         unknown: false,
         asked_at: None,
         created_at: NOW,
