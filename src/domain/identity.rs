@@ -63,12 +63,14 @@ pub struct Identifier {
 pub struct Known {
     /// The thread.
     pub thread: ThreadId,
-    /// The strong identifier that it is bound to, if it is.
+    /// The strong identifier that it is bound to, if it is; or, after [`Binding::Loosen`], the weak one.
     pub bound: Option<AliasKey>,
     /// Whether anyone ever wrote on it.
     pub written: bool,
     /// Since when the alias leads there, by the platform's time.
     pub since: Time,
+    /// When anything was last said of the thread's names, by the platform's time.
+    pub told: Time,
 }
 
 /// What to do about a message's thread.
@@ -113,7 +115,7 @@ pub fn resolve(
     let late = |claim: &Identifier, found: &Known| claim.strength == Strength::Weak && found.since > at;
     let fits = |claim: &Identifier, found: &Known| match (claim.strength, strong, &found.bound) {
         (Strength::Weak, Some(_), _) if late(claim, found) => false,
-        (Strength::Weak, Some(claimed), Some(bound)) => claimed == bound,
+        (Strength::Weak, Some(claimed), Some(bound)) => claimed == bound || *bound == claim.alias,
         _ => true,
     };
     let hit = by_strength
@@ -128,6 +130,8 @@ pub fn resolve(
         match known.get(&claim.alias) {
             Some(other) if hit.is_some_and(|found| found.thread == other.thread) => {}
             Some(other) if late(claim, other) => lost.push(claim.alias.clone()),
+            // It may have been left behind since.
+            None if claim.strength == Strength::Weak && hit.is_some_and(|found| found.told > at) => {}
             _ => point.push(claim.clone()),
         }
     }
@@ -191,9 +195,10 @@ pub enum Binding {
     Keep,
     /// It is bound to this one.
     To(AliasKey),
-    /// It is bound to none until the person's next message. The platform names only weak new names, and with a changed
-    /// number the user id changes too, so whoever writes from the new number is the same person by its word.
-    Loosen,
+    /// It is bound to this weak one until the person's next message. The platform told no new user id, but with a
+    /// changed number the user id changes too, so whoever writes from the new number is the same person by its word,
+    /// and whoever writes from an older one is not.
+    Loosen(AliasKey),
 }
 
 /// What to do about a change of names.
@@ -222,7 +227,10 @@ pub enum Renaming {
         bind: Option<AliasKey>,
     },
     /// It is applied already, or the person wrote under the new name before it came: nothing is merged.
-    Nothing,
+    Nothing {
+        /// Weak names that are somebody else's now: they lead nowhere until somebody writes from them.
+        leave: Vec<AliasKey>,
+    },
 }
 
 /// Decides what a change of names means that happened at `at`.
@@ -240,6 +248,7 @@ pub fn rename(
             || found.since <= at
                 && (found.bound.is_none()
                     || old_strong.is_none()
+                    || found.bound.as_ref() == Some(&claim.alias)
                     || found.bound.as_ref() == old_strong
                     || found.bound.as_ref() == new_strong)
     };
@@ -253,16 +262,17 @@ pub fn rename(
 
     match (before, after) {
         // Moved on already: the thread is bound to a later name than both.
-        (Some(thread), Some(other)) if thread.thread == other.thread => Renaming::Nothing,
-        (Some(_), Some(other)) if other.written => Renaming::Nothing,
+        (Some(thread), Some(other)) if thread.thread == other.thread || other.written => {
+            nothing(old, new, other.thread, known, at)
+        }
         (Some(thread), other) => Renaming::Rename {
             thread: thread.thread,
             point: still_free(new, known, at).collect(),
-            bind: binding(thread, new_strong, other),
-            leave: left_behind(old, new, thread.thread, known),
+            bind: binding(thread, new, other),
+            leave: left_behind(old, new, known, at),
             adopt: other.map(|early| early.thread),
         },
-        (None, Some(_)) => Renaming::Nothing,
+        (None, Some(other)) => nothing(old, new, other.thread, known, at),
         (None, None) => Renaming::Keep {
             point: old
                 .iter()
@@ -287,31 +297,50 @@ fn still_free(
     claims.iter().filter(free).cloned()
 }
 
-fn binding(thread: &Known, new_strong: Option<&AliasKey>, early: Option<&Known>) -> Binding {
-    let bound = early.map_or(new_strong, |early| early.bound.as_ref());
-    match bound {
-        _ if bound == thread.bound.as_ref() => Binding::Keep,
-        Some(strong) => Binding::To(strong.clone()),
-        None => Binding::Loosen,
+fn binding(thread: &Known, new: &[Identifier], early: Option<&Known>) -> Binding {
+    let bound = early.map_or(strong_of(new), |early| early.bound.as_ref());
+    let weak = new.iter().find(|claim| claim.strength == Strength::Weak);
+    match (bound, weak) {
+        (Some(strong), _) if thread.bound.as_ref() != Some(strong) => Binding::To(strong.clone()),
+        (None, Some(weak)) if thread.bound.is_some() => Binding::Loosen(weak.alias.clone()),
+        _ => Binding::Keep,
     }
 }
 
-/// The weak old names that lead to this thread and are none of the new ones.
-fn left_behind(
+/// Nothing moves, but what the person has left and what was another's until then leads there no longer.
+fn nothing(
     old: &[Identifier],
     new: &[Identifier],
     thread: ThreadId,
     known: &HashMap<AliasKey, Known>,
-) -> Vec<AliasKey> {
-    let leads_here = |alias| {
-        known
-            .get(alias)
-            .is_some_and(|found: &Known| found.thread == thread)
+    at: Time,
+) -> Renaming {
+    let elsewhere = |claim: &&Identifier| {
+        let found = known.get(&claim.alias);
+        claim.strength == Strength::Weak
+            && found.is_some_and(|found| found.thread != thread && found.since <= at)
     };
+    let taken = new.iter().filter(elsewhere).map(|claim| claim.alias.clone());
+    Renaming::Nothing {
+        leave: left_behind(old, new, known, at)
+            .into_iter()
+            .chain(taken)
+            .collect(),
+    }
+}
+
+/// The weak old names that are none of the new ones, wherever they led until `at`.
+fn left_behind(
+    old: &[Identifier],
+    new: &[Identifier],
+    known: &HashMap<AliasKey, Known>,
+    at: Time,
+) -> Vec<AliasKey> {
+    let led = |alias| known.get(alias).is_some_and(|found: &Known| found.since <= at);
     old.iter()
         .filter(|claim| claim.strength == Strength::Weak && !new.contains(claim))
         .map(|claim| &claim.alias)
-        .filter(|alias| leads_here(alias))
+        .filter(|alias| led(alias))
         .cloned()
         .collect()
 }

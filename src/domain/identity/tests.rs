@@ -1,5 +1,6 @@
 use super::*;
 
+const NOTHING: Renaming = Renaming::Nothing { leave: Vec::new() };
 const NOW: Time = Time::from_millis(100);
 
 fn account() -> AccountKey {
@@ -31,6 +32,7 @@ fn known(rows: &[(&str, ThreadId, Option<&str>)]) -> HashMap<AliasKey, Known> {
                 bound: bound.map(|b| name(b).alias),
                 written: true,
                 since: Time::default(),
+                told: Time::default(),
             },
         )
     };
@@ -126,7 +128,9 @@ fn a_change_of_names_points_the_new_ones_at_the_old_thread_once() {
     ]);
     assert_eq!(
         rename(&names(&["uA", "p1"]), &names(&["uZ", "p2"]), &again, NOW),
-        Renaming::Nothing
+        Renaming::Nothing {
+            leave: vec![name("p1").alias]
+        }
     );
 }
 
@@ -160,10 +164,7 @@ fn a_later_change_may_come_first() {
 fn nothing_is_merged_when_the_person_wrote_under_the_new_name_first() {
     let (a, b) = (ThreadId::new(), ThreadId::new());
     let found = known(&[("uA", a, Some("uA")), ("uB", b, Some("uB"))]);
-    assert_eq!(
-        rename(&names(&["uA"]), &names(&["uB"]), &found, NOW),
-        Renaming::Nothing
-    );
+    assert_eq!(rename(&names(&["uA"]), &names(&["uB"]), &found, NOW), NOTHING);
 }
 
 #[test]
@@ -175,7 +176,7 @@ fn a_change_of_number_without_user_ids_loosens_the_bond() {
         Renaming::Rename {
             thread: a,
             point: names(&["p2"]),
-            bind: Binding::Loosen,
+            bind: Binding::Loosen(name("p2").alias),
             leave: vec![name("p1").alias],
             adopt: None
         }
@@ -223,4 +224,21 @@ fn a_message_that_comes_late_does_not_take_the_number_back() {
         matches!(&stranger, Resolution::Open { point, .. } if *point == names(&["uC"])),
         "{stranger:?}"
     );
+}
+
+#[test]
+fn a_loosened_bond_lets_in_who_writes_from_the_new_number_only() {
+    let a = ThreadId::new();
+    let found = known(&[("p1", a, Some("p2")), ("p2", a, Some("p2"))]);
+    assert_eq!(
+        resolve(&names(&["uN", "p2"]), Opens::Thread, &found, NOW),
+        Resolution::Join {
+            thread: a,
+            point: names(&["uN"]),
+            bind: Some(name("uN").alias),
+            lost: Vec::new(),
+        }
+    );
+    let other = resolve(&names(&["uB", "p1"]), Opens::Thread, &found, NOW);
+    assert!(matches!(other, Resolution::Open { .. }), "{other:?}");
 }

@@ -1,12 +1,13 @@
 //! Accepting: one read, the decisions of [`plan`](super::plan), one write, whatever the size of the batch.
 
+mod names;
+
 use std::collections::HashSet;
 
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::changes;
 use super::ops::{Op, Outcome};
 use super::plan::Plan;
 use super::rows;
@@ -86,21 +87,6 @@ const WRITE_RECEIPTS: &str = "
      WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
        AND EXISTS (SELECT 1 FROM deliveries AS d
                     WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state NOT IN ('pending'))";
-
-/// The names that waited on a thread of early names go over to the thread that they belong to.
-const WRITE_ADOPTION: &str = "
-    UPDATE aliases SET thread_id = ? WHERE thread_id = ?;
-    UPDATE threads SET route = early.route, address = early.address, routed_at = early.routed_at
-      FROM (SELECT route, address, routed_at FROM threads WHERE id = ?) AS early WHERE threads.id = ?;
-    DELETE FROM threads WHERE id = ?";
-
-/// Aliases of people who are called otherwise now.
-const LEAVE: &str = "DELETE FROM aliases WHERE alias IN (SELECT value FROM jsonb_each(?))";
-
-/// A pause that an operator set has no end, and stays as it is.
-const PAUSE: &str = "
-    UPDATE threads SET state = 'paused', paused_until = max(coalesce(paused_until, 0), ?), updated_at = ?
-     WHERE id = ? AND (state = 'open' OR paused_until IS NOT NULL)";
 
 /// Accepts all batches among the operations.
 pub(super) async fn apply(
@@ -232,15 +218,7 @@ fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
 }
 
 async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
-    if !plan.left.is_empty() {
-        // Before the others: somebody may write from such a name in the same batch.
-        sqlx::query(LEAVE)
-            .bind(rows::json(
-                &plan.left.iter().map(AliasKey::as_str).collect::<Vec<_>>(),
-            )?)
-            .execute(&mut *conn)
-            .await?;
-    }
+    names::leave(conn, plan).await?;
     if !(plan.threads.is_empty() && plan.keys.is_empty() && plan.aliases.is_empty()) {
         sqlx::query(WRITE)
             .bind(threads_json(plan)?)
@@ -273,26 +251,7 @@ async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreErro
             .bind(thread.to_string());
         reroute.execute(&mut *conn).await?;
     }
-    for (early, thread) in &plan.adoptions {
-        let (early, thread) = (early.to_string(), thread.to_string());
-        let adoption = sqlx::query(WRITE_ADOPTION)
-            .bind(&thread)
-            .bind(&early)
-            .bind(&early)
-            .bind(&thread)
-            .bind(&early);
-        adoption.execute(&mut *conn).await?;
-    }
-    for pause in &plan.pauses {
-        let (thread, at) = (pause.thread.to_string(), pause.at.millis());
-        let write = sqlx::query(PAUSE)
-            .bind(pause.until.millis())
-            .bind(at)
-            .bind(&thread);
-        write.execute(&mut *conn).await?;
-        changes::hand_over(conn, &thread, pause.at).await?;
-    }
-    Ok(())
+    names::adopt_and_pause(conn, plan).await
 }
 
 fn threads_json(plan: &Plan) -> Result<String, StoreError> {

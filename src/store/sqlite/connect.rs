@@ -39,8 +39,8 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
     ),
     (
         4,
-        "whatsapp",
-        include_str!("../../../migrations/sqlite/0004_whatsapp.sql"),
+        "pauses and quotes",
+        include_str!("../../../migrations/sqlite/0004_pauses_and_quotes.sql"),
     ),
 ];
 

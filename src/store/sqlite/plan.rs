@@ -3,6 +3,8 @@
 //! The batch is gone through in order; what an earlier arrival decided is seen by a later one, as if each had been
 //! written before the next was read.
 
+mod names;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -11,10 +13,8 @@ use super::writes::{
     TurnWrite,
 };
 use crate::domain::account::{AccountKey, AliasKey};
-use crate::domain::identity::{self, Binding, Identifier, IdentityChange, Known, Renaming, Resolution};
-use crate::domain::message::{
-    Accepted, Admission, Arrival, Fate, Inbound, Opens, Receipt, Route, TakeOver, Treatment,
-};
+use crate::domain::identity::{self, Binding, Identifier, Known, Resolution};
+use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Receipt, Route, Treatment};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
 use crate::domain::{DedupKey, DeliveryId, MessageId, ThreadId, Time};
@@ -184,86 +184,6 @@ impl Plan {
         Accepted::Applied { found, billed }
     }
 
-    fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
-        if !self.take_keys(&change.keys, at) {
-            return Accepted::Duplicate;
-        }
-        let all: Vec<Identifier> = change.old.iter().chain(&change.new).cloned().collect();
-        match identity::rename(&change.old, &change.new, &self.known(&all), change.at) {
-            Renaming::Rename {
-                thread,
-                point,
-                bind,
-                leave,
-                adopt,
-            } => {
-                self.point(thread, &point, bind, change.at);
-                self.leave(thread, &leave);
-                self.reroute(thread, change, &point, at);
-                if let Some(early) = adopt {
-                    self.adopt(early, thread);
-                }
-                Accepted::Applied {
-                    found: false,
-                    billed: false,
-                }
-            }
-            Renaming::Keep { point, bind } => {
-                let thread = self.open(&change.address);
-                self.point(thread, &point, bind.map_or(Binding::Keep, Binding::To), change.at);
-                self.reroute(thread, change, &point, at);
-                Accepted::Unknown
-            }
-            Renaming::Nothing => Accepted::Unknown,
-        }
-    }
-
-    /// Replies go to the new names, unless something newer was said already; never to one that is somebody else's.
-    fn reroute(&mut self, thread: ThreadId, change: &IdentityChange, point: &[Identifier], at: Time) {
-        let lost = change.new.iter().filter(|name| !point.contains(name));
-        let route = without(&change.route, lost.map(|name| &name.alias));
-        let write = ThreadWrite {
-            account: change.account.clone(),
-            place: None,
-            address: change.address.clone(),
-            route: String::new(),
-            country: None,
-            inbound_at: Time::default(),
-            at,
-        };
-        self.write_thread(thread, write, route, change.at);
-    }
-
-    /// These names lead nowhere any more, and no reply of the thread goes there.
-    fn leave(&mut self, thread: ThreadId, leave: &[AliasKey]) {
-        for alias in leave {
-            self.found.aliases.remove(alias);
-            self.aliases.remove(alias);
-            self.left.push(alias.clone());
-            self.take_from(Some(thread), alias);
-        }
-    }
-
-    fn adopt(&mut self, early: ThreadId, thread: ThreadId) {
-        for found in self.found.aliases.values_mut().filter(|found| found.0 == early) {
-            found.0 = thread;
-        }
-        if let Some(write) = self.threads.remove(&early) {
-            self.threads.insert(thread, write);
-        }
-        let moved = self.found.threads.get(&early).cloned();
-        if let (Some(early), Some(now)) = (moved, self.found.threads.get_mut(&thread)) {
-            now.route = early.route;
-            now.address = early.address;
-            now.routed_at = early.routed_at;
-        }
-        self.aliases
-            .values_mut()
-            .filter(|row| row.0 == early)
-            .for_each(|row| row.0 = thread);
-        self.adoptions.push((early, thread));
-    }
-
     fn known(&self, identifiers: &[Identifier]) -> HashMap<AliasKey, Known> {
         let look = |identifier: &Identifier| {
             let (thread, since) = *self.found.aliases.get(&identifier.alias)?;
@@ -273,6 +193,7 @@ impl Plan {
                 bound: now.bound.clone(),
                 written: now.last_seq > 0,
                 since,
+                told: now.routed_at,
             };
             Some((identifier.alias.clone(), known))
         };
@@ -325,8 +246,7 @@ impl Plan {
         if let Some(now) = self.found.threads.get_mut(&thread) {
             match bind {
                 Binding::Keep => {}
-                Binding::To(strong) => now.bound = Some(strong),
-                Binding::Loosen => now.bound = None,
+                Binding::To(name) | Binding::Loosen(name) => now.bound = Some(name),
             }
         }
     }
@@ -378,49 +298,6 @@ impl Plan {
         write.address = now.address.clone();
         self.reroutes.remove(&thread);
         self.threads.insert(thread, write);
-    }
-
-    /// A colleague answers there: the bot is silent for a while, also where nobody has written yet.
-    fn take_over(&mut self, echo: &TakeOver, at: Time) -> Accepted {
-        let ours = |delivery: &DeliveryNow| {
-            delivery.account == echo.account && delivery.platform_id.as_deref() == Some(&echo.platform_id)
-        };
-        if !self.take_keys(&echo.keys, at) {
-            return Accepted::Duplicate;
-        }
-        if self.found.deliveries.iter().any(ours) {
-            return Accepted::Ignored("own_echo");
-        }
-        let known = self.known(&echo.identifiers);
-        let thread = match identity::resolve(&echo.identifiers, Opens::Thread, &known, echo.at) {
-            Resolution::Join { thread, .. } => thread,
-            Resolution::Open { point, bind, lost } => {
-                let thread = self.open(&echo.address);
-                self.point(thread, &point, bind.map_or(Binding::Keep, Binding::To), echo.at);
-                let write = ThreadWrite {
-                    account: echo.account.clone(),
-                    place: None,
-                    address: echo.address.clone(),
-                    route: String::new(),
-                    country: None,
-                    inbound_at: Time::default(),
-                    at,
-                };
-                self.write_thread(thread, write, without(&echo.route, &lost), echo.at);
-                thread
-            }
-            Resolution::NotForUs => return Accepted::Unknown,
-        };
-        let until = echo.at.plus(echo.pause);
-        if let Some(now) = self.found.threads.get_mut(&thread).filter(|_| until > at) {
-            let for_good = now.state == ThreadState::Paused && now.paused_until.is_none();
-            if !for_good {
-                now.state = ThreadState::Paused;
-                now.paused_until = now.paused_until.max(Some(until));
-            }
-            self.pauses.push(PauseWrite { thread, until, at });
-        }
-        Accepted::Ignored("echo")
     }
 }
 
