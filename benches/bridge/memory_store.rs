@@ -52,6 +52,7 @@ fn claim(admission: &Admission) -> Option<(TurnClaim, &[DedupKey])> {
         id: MessageId::new(id, 1),
         platform_id: inbound.platform_id.clone(),
         text: inbound.text.clone(),
+        quoted: None,
         sent_at: inbound.sent_at,
         accepted_at: admission.at,
     };
@@ -146,6 +147,7 @@ impl Store for MemoryStore {
             last: done.parts.len() == 1,
             body: done.parts.into_iter().next().unwrap_or_default(),
             attempt: 1,
+            pauses: 0,
             unknown: false,
             asked_at: None,
             created_at: done.at,

@@ -17,8 +17,10 @@ use http::Method;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::AccountKey;
 use crate::domain::delivery::SendClaim;
 use crate::domain::message::Arrival;
+use crate::domain::turn::TurnClaim;
 use signature::Unverified;
 
 /// A route on the public listener that a channel serves.
@@ -130,6 +132,8 @@ pub enum SendDisposition {
     /// The operator must act (a token is refused, a number is locked): hold all of the account's deliveries, keep
     /// them, try one now and then.
     Hold,
+    /// The same for all accounts of its family ([`Channel::family`]).
+    HoldFamily,
     /// This part will never be sent.
     Dead,
 }
@@ -141,6 +145,8 @@ pub enum Scope {
     Thread,
     /// All deliveries of the account.
     Account,
+    /// All deliveries of all accounts of its family ([`Channel::family`]).
+    Family,
 }
 
 /// What a look for a part that may have been sent has found.
@@ -191,6 +197,16 @@ pub trait Channel: Send + Sync + 'static {
     /// Verifies and reads a request. Does no work that waits: the platform expects its acknowledgement within
     /// seconds.
     fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection>;
+
+    /// Shows the person that an answer is on its way, until it is dropped: it is called beside the question to the
+    /// agent, and ends with it. What goes wrong here concerns nobody else.
+    async fn working(&self, _claim: &TurnClaim) {}
+
+    /// The accounts that share a token, a limit or a contract with this one, by a name of the channel's: what concerns
+    /// one of them as a whole concerns all. By default each stands for itself.
+    fn family(&self, account: &AccountKey) -> String {
+        account.as_str().to_owned()
+    }
 
     /// Renders an answer into the parts to send, in order; at least one.
     fn render(&self, text: &str, links: &[String]) -> Vec<String>;

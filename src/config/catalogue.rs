@@ -77,6 +77,7 @@ const fn between(least: Duration, most: Duration) -> Kind {
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(24 * 365);
 const NONE: Duration = Duration::ZERO;
 const CENTURY: Duration = Duration::from_hours(24 * 36_525);
 const INSTANT: Duration = Duration::from_millis(10);
@@ -294,8 +295,8 @@ pub const SECTIONS: &[Section] = &[
             set(
                 "file_not_read",
                 Kind::Text,
-                "\"I have not read the file, only what you wrote.\"",
-                "When words came with a file: they are asked, and the file is not read.",
+                "\"I read your words, but I can't open files yet.\"",
+                "When words came with a file: they are asked, the file is not.",
             ),
             set(
                 "too_old",

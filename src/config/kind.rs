@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use config::ValueKind;
 
 use super::catalogue::Key;
+use crate::channel::whatsapp::Template;
 use crate::domain::account::is_plain_id;
 use crate::domain::settings::parse_duration;
 
@@ -60,6 +61,8 @@ pub enum Kind {
     Database,
     /// A version such as `v26.0`.
     ApiVersion,
+    /// A message template: its name and language.
+    Template,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Any number of tables with these keys; in files only.
@@ -108,6 +111,7 @@ impl Kind {
             Self::Url => url(raw),
             Self::Database => database(raw),
             Self::ApiVersion => api_version(raw),
+            Self::Template => template(raw),
             Self::Choice(words) => choice(raw, words),
             Self::Tables(_) => {
                 Err("is a list of tables: it can only be set in the configuration file".to_owned())
@@ -341,6 +345,14 @@ fn api_version(raw: ValueKind) -> Result<ValueKind, String> {
         _ => Err(format!(
             "{text:?} is no version of the Graph API; write for example \"v26.0\""
         )),
+    }
+}
+
+fn template(raw: ValueKind) -> Result<ValueKind, String> {
+    let text = named(raw, "a template")?;
+    match Template::try_from(text.clone()) {
+        Ok(_) => Ok(text.into()),
+        Err(message) => Err(format!("{text:?} {message}")),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct SendClaim {
     pub last: bool,
     /// How many attempts began, this one included: 1 at first.
     pub attempt: u32,
+    /// How many times in a row the platform asked for a pause, since the last attempt that counted.
+    pub pauses: u32,
     /// Whether an earlier attempt may have reached the platform: then look before sending.
     pub unknown: bool,
     /// When the question was accepted whose answer begins with this part; none for all other parts.

@@ -11,10 +11,16 @@
 //!    only learns the user id.
 //! 4. Where two identifiers lead to two threads, nothing is merged: the stronger one's thread wins, and takes the
 //!    weaker identifier over.
+//! 5. What is said late proves little: a weak identifier that began to lead elsewhere after a message was written is
+//!    neither followed nor taken over by that message, and no reply goes there.
+//!
+//! The platform's word that names changed ([`rename`]) moves a thread to the new ones. A weak old name leads there no
+//! longer: its next owner is somebody else.
 
 use std::collections::HashMap;
 
 use super::account::{AccountKey, AliasKey, DedupKey};
+use super::clock::Time;
 use super::ids::ThreadId;
 use super::message::{Opens, Route};
 
@@ -57,10 +63,14 @@ pub struct Identifier {
 pub struct Known {
     /// The thread.
     pub thread: ThreadId,
-    /// The strong identifier that it is bound to, if it is.
+    /// The strong identifier that it is bound to, if it is; or, after [`Binding::Loosen`], the weak one.
     pub bound: Option<AliasKey>,
     /// Whether anyone ever wrote on it.
     pub written: bool,
+    /// Since when the alias leads there, by the platform's time.
+    pub since: Time,
+    /// When anything was last said of the thread's names, by the platform's time.
+    pub told: Time,
 }
 
 /// What to do about a message's thread.
@@ -75,6 +85,8 @@ pub enum Resolution {
         point: Vec<Identifier>,
         /// The strong identifier to bind it to, if that changes.
         bind: Option<AliasKey>,
+        /// Identifiers that lead to somebody else by now: no reply goes there.
+        lost: Vec<AliasKey>,
     },
     /// A new thread takes these identifiers.
     Open {
@@ -82,49 +94,67 @@ pub enum Resolution {
         point: Vec<Identifier>,
         /// The strong identifier to bind it to.
         bind: Option<AliasKey>,
+        /// Identifiers that lead to somebody else by now: no reply goes there.
+        lost: Vec<AliasKey>,
     },
     /// No thread is known and the message may not open one.
     NotForUs,
 }
 
-/// Decides which thread a message belongs to, from what its identifiers lead to.
-pub fn resolve(claims: &[Identifier], opens: Opens, known: &HashMap<AliasKey, Known>) -> Resolution {
-    let strong = claims
-        .iter()
-        .find(|claim| claim.strength == Strength::Strong)
-        .map(|claim| &claim.alias);
+/// Decides which thread a message belongs to that was written at `at`, from what its identifiers lead to.
+pub fn resolve(
+    claims: &[Identifier],
+    opens: Opens,
+    known: &HashMap<AliasKey, Known>,
+    at: Time,
+) -> Resolution {
+    let strong = strong_of(claims);
     let mut by_strength: Vec<&Identifier> = claims.iter().collect();
     by_strength.sort_by_key(|claim| std::cmp::Reverse(claim.strength));
 
+    let late = |claim: &Identifier, found: &Known| claim.strength == Strength::Weak && found.since > at;
     let fits = |claim: &Identifier, found: &Known| match (claim.strength, strong, &found.bound) {
-        (Strength::Weak, Some(claimed), Some(bound)) => claimed == bound,
+        (Strength::Weak, Some(_), _) if late(claim, found) => false,
+        (Strength::Weak, Some(claimed), Some(bound)) => claimed == bound || *bound == claim.alias,
         _ => true,
     };
     let hit = by_strength
         .iter()
         .find_map(|claim| known.get(&claim.alias).filter(|found| fits(claim, found)));
-
-    match hit {
-        Some(found) => {
-            let elsewhere = |claim: &&Identifier| {
-                known
-                    .get(&claim.alias)
-                    .is_none_or(|other| other.thread != found.thread)
-            };
-            Resolution::Join {
-                thread: found.thread,
-                point: claims.iter().filter(elsewhere).cloned().collect(),
-                bind: strong
-                    .filter(|claimed| found.bound.as_ref() != Some(claimed))
-                    .cloned(),
-            }
-        }
-        None if opens == Opens::Thread => Resolution::Open {
-            point: claims.to_vec(),
-            bind: strong.cloned(),
-        },
-        None => Resolution::NotForUs,
+    if hit.is_none() && opens == Opens::Nothing {
+        return Resolution::NotForUs;
     }
+
+    let (mut point, mut lost) = (Vec::new(), Vec::new());
+    for claim in claims {
+        match known.get(&claim.alias) {
+            Some(other) if hit.is_some_and(|found| found.thread == other.thread) => {}
+            Some(other) if late(claim, other) => lost.push(claim.alias.clone()),
+            // It may have been left behind since.
+            None if claim.strength == Strength::Weak && hit.is_some_and(|found| found.told > at) => {}
+            _ => point.push(claim.clone()),
+        }
+    }
+    match hit {
+        Some(found) => Resolution::Join {
+            thread: found.thread,
+            point,
+            bind: strong
+                .filter(|claimed| found.bound.as_ref() != Some(claimed))
+                .cloned(),
+            lost,
+        },
+        None => Resolution::Open {
+            point,
+            bind: strong.cloned(),
+            lost,
+        },
+    }
+}
+
+fn strong_of(claims: &[Identifier]) -> Option<&AliasKey> {
+    let strong = claims.iter().find(|claim| claim.strength == Strength::Strong)?;
+    Some(&strong.alias)
 }
 
 /// A route without an identifier that leads to somebody else now; none if the identifier is not in it.
@@ -154,6 +184,21 @@ pub struct IdentityChange {
     pub route: Route,
     /// The address from now on.
     pub address: AliasKey,
+    /// When it happened, by the platform's time.
+    pub at: Time,
+}
+
+/// What becomes of a thread's bond to a strong identifier when its names change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binding {
+    /// It stays as it is.
+    Keep,
+    /// It is bound to this one.
+    To(AliasKey),
+    /// It is bound to this weak one until the person's next message. The platform told no new user id, but with a
+    /// changed number the user id changes too, so whoever writes from the new number is the same person by its word,
+    /// and whoever writes from an older one is not.
+    Loosen(AliasKey),
 }
 
 /// What to do about a change of names.
@@ -166,8 +211,10 @@ pub enum Renaming {
         thread: ThreadId,
         /// Identifiers to point at it.
         point: Vec<Identifier>,
-        /// The strong identifier to bind it to, if that changes.
-        bind: Option<AliasKey>,
+        /// What becomes of its bond.
+        bind: Binding,
+        /// Weak old names: they lead nowhere until somebody writes from them.
+        leave: Vec<AliasKey>,
         /// A thread of early names to take in.
         adopt: Option<ThreadId>,
     },
@@ -180,25 +227,30 @@ pub enum Renaming {
         bind: Option<AliasKey>,
     },
     /// It is applied already, or the person wrote under the new name before it came: nothing is merged.
-    Nothing,
+    Nothing {
+        /// Weak names that are somebody else's now: they lead nowhere until somebody writes from them.
+        leave: Vec<AliasKey>,
+    },
 }
 
-/// Decides what a change of names means.
-pub fn rename(old: &[Identifier], new: &[Identifier], known: &HashMap<AliasKey, Known>) -> Renaming {
-    let strong = |claims: &[Identifier]| {
-        claims
-            .iter()
-            .find(|claim| claim.strength == Strength::Strong)
-            .map(|claim| claim.alias.clone())
-    };
-    let (old_strong, new_strong) = (strong(old), strong(new));
-    // A number may have changed hands since: it only speaks for a thread that is not bound to somebody else.
+/// Decides what a change of names means that happened at `at`.
+pub fn rename(
+    old: &[Identifier],
+    new: &[Identifier],
+    known: &HashMap<AliasKey, Known>,
+    at: Time,
+) -> Renaming {
+    let (old_strong, new_strong) = (strong_of(old), strong_of(new));
+    // A number may have changed hands since: it only speaks for a thread that is not bound to somebody else, and to
+    // which it led when the names changed.
     let speaks = |claim: &&Identifier, found: &&Known| {
         claim.strength != Strength::Weak
-            || found.bound.is_none()
-            || old_strong.is_none()
-            || found.bound == old_strong
-            || found.bound == new_strong
+            || found.since <= at
+                && (found.bound.is_none()
+                    || old_strong.is_none()
+                    || found.bound.as_ref() == Some(&claim.alias)
+                    || found.bound.as_ref() == old_strong
+                    || found.bound.as_ref() == new_strong)
     };
     let before = old
         .iter()
@@ -210,177 +262,88 @@ pub fn rename(old: &[Identifier], new: &[Identifier], known: &HashMap<AliasKey, 
 
     match (before, after) {
         // Moved on already: the thread is bound to a later name than both.
-        (Some(thread), Some(other)) if thread.thread == other.thread => Renaming::Nothing,
-        (Some(_), Some(other)) if other.written => Renaming::Nothing,
+        (Some(thread), Some(other)) if thread.thread == other.thread || other.written => {
+            nothing(old, new, other.thread, known, at)
+        }
         (Some(thread), other) => Renaming::Rename {
             thread: thread.thread,
-            point: new.to_vec(),
-            bind: other.map_or(new_strong, |early| early.bound.clone()),
+            point: still_free(new, known, at).collect(),
+            bind: binding(thread, new, other),
+            leave: left_behind(old, new, known, at),
             adopt: other.map(|early| early.thread),
         },
-        (None, Some(_)) => Renaming::Nothing,
+        (None, Some(other)) => nothing(old, new, other.thread, known, at),
         (None, None) => Renaming::Keep {
             point: old
                 .iter()
                 .filter(|claim| claim.strength != Strength::Weak)
-                .chain(new)
                 .cloned()
+                .chain(still_free(new, known, at))
                 .collect(),
-            bind: new_strong,
+            bind: new_strong.cloned(),
         },
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The identifiers, without weak ones that began to lead somewhere after `at`.
+fn still_free(
+    claims: &[Identifier],
+    known: &HashMap<AliasKey, Known>,
+    at: Time,
+) -> impl Iterator<Item = Identifier> {
+    let free = move |claim: &&Identifier| {
+        claim.strength != Strength::Weak || known.get(&claim.alias).is_none_or(|found| found.since <= at)
+    };
+    claims.iter().filter(free).cloned()
+}
 
-    fn account() -> AccountKey {
-        AccountKey::new("w", "1").unwrap()
-    }
-
-    fn name(id: &str) -> Identifier {
-        let strength = match id.as_bytes()[0] {
-            b'p' => Strength::Weak,
-            b'g' => Strength::Shared,
-            _ => Strength::Strong,
-        };
-        Identifier {
-            alias: account().alias(&[id]).unwrap(),
-            strength,
-        }
-    }
-
-    fn names(ids: &[&str]) -> Vec<Identifier> {
-        ids.iter().map(|id| name(id)).collect()
-    }
-
-    fn known(rows: &[(&str, ThreadId, Option<&str>)]) -> HashMap<AliasKey, Known> {
-        let entry = |(id, thread, bound): &(&str, ThreadId, Option<&str>)| {
-            (
-                name(id).alias,
-                Known {
-                    thread: *thread,
-                    bound: bound.map(|b| name(b).alias),
-                    written: true,
-                },
-            )
-        };
-        rows.iter().map(entry).collect()
-    }
-
-    #[test]
-    fn a_known_user_id_wins_over_a_number_that_leads_elsewhere() {
-        let (a, b) = (ThreadId::new(), ThreadId::new());
-        let found = known(&[("uA", a, Some("uA")), ("p1", b, Some("uB"))]);
-        let expected = Resolution::Join {
-            thread: a,
-            point: names(&["p1"]),
-            bind: None,
-        };
-        assert_eq!(resolve(&names(&["uA", "p1"]), Opens::Thread, &found), expected);
-    }
-
-    #[test]
-    fn a_recycled_number_opens_a_new_thread() {
-        let found = known(&[("p1", ThreadId::new(), Some("uA"))]);
-        let expected = Resolution::Open {
-            point: names(&["uB", "p1"]),
-            bind: Some(name("uB").alias),
-        };
-        assert_eq!(resolve(&names(&["uB", "p1"]), Opens::Thread, &found), expected);
-    }
-
-    #[test]
-    fn a_thread_known_by_its_number_learns_the_user_id() {
-        let a = ThreadId::new();
-        let found = known(&[("p1", a, None)]);
-        let expected = Resolution::Join {
-            thread: a,
-            point: names(&["uA"]),
-            bind: Some(name("uA").alias),
-        };
-        assert_eq!(resolve(&names(&["uA", "p1"]), Opens::Thread, &found), expected);
-    }
-
-    #[test]
-    fn a_route_forgets_what_leads_to_somebody_else() {
-        let route = serde_json::json!({ "to": "p1", "recipient": "uA" });
-        assert_eq!(
-            route_without(&route, &name("p1").alias),
-            Some(serde_json::json!({ "recipient": "uA" }))
-        );
-        assert_eq!(route_without(&route, &name("p2").alias), None);
-        assert_eq!(route_without(&Route::Null, &name("p1").alias), None);
-    }
-
-    #[test]
-    fn a_reply_in_an_unknown_thread_opens_nothing() {
-        assert_eq!(
-            resolve(&names(&["uA"]), Opens::Nothing, &HashMap::new()),
-            Resolution::NotForUs
-        );
-    }
-
-    #[test]
-    fn a_change_of_names_points_the_new_ones_at_the_old_thread_once() {
-        let a = ThreadId::new();
-        let found = known(&[("uA", a, Some("uA")), ("p1", a, Some("uA"))]);
-        let change = rename(&names(&["uA", "p1"]), &names(&["uZ", "p2"]), &found);
-        let point = names(&["uZ", "p2"]);
-        assert_eq!(
-            change,
-            Renaming::Rename {
-                thread: a,
-                point,
-                bind: Some(name("uZ").alias),
-                adopt: None
-            }
-        );
-
-        let again = known(&[
-            ("uA", a, Some("uZ")),
-            ("uZ", a, Some("uZ")),
-            ("p1", a, Some("uZ")),
-        ]);
-        assert_eq!(
-            rename(&names(&["uA", "p1"]), &names(&["uZ", "p2"]), &again),
-            Renaming::Nothing
-        );
-    }
-
-    #[test]
-    fn a_later_change_may_come_first() {
-        let (a, early) = (ThreadId::new(), ThreadId::new());
-        // uB → uC came while nobody knew uB: both names wait on a thread that nobody wrote on.
-        let mut found = known(&[
-            ("uA", a, Some("uA")),
-            ("uB", early, Some("uC")),
-            ("uC", early, Some("uC")),
-        ]);
-        for entry in found.values_mut().filter(|entry| entry.thread == early) {
-            entry.written = false;
-        }
-        let change = rename(&names(&["uA"]), &names(&["uB"]), &found);
-        let bind = Some(name("uC").alias);
-        assert_eq!(
-            change,
-            Renaming::Rename {
-                thread: a,
-                point: names(&["uB"]),
-                bind,
-                adopt: Some(early)
-            }
-        );
-    }
-
-    #[test]
-    fn nothing_is_merged_when_the_person_wrote_under_the_new_name_first() {
-        let (a, b) = (ThreadId::new(), ThreadId::new());
-        let found = known(&[("uA", a, Some("uA")), ("uB", b, Some("uB"))]);
-        assert_eq!(
-            rename(&names(&["uA"]), &names(&["uB"]), &found),
-            Renaming::Nothing
-        );
+fn binding(thread: &Known, new: &[Identifier], early: Option<&Known>) -> Binding {
+    let bound = early.map_or(strong_of(new), |early| early.bound.as_ref());
+    let weak = new.iter().find(|claim| claim.strength == Strength::Weak);
+    match (bound, weak) {
+        (Some(strong), _) if thread.bound.as_ref() != Some(strong) => Binding::To(strong.clone()),
+        (None, Some(weak)) if thread.bound.is_some() => Binding::Loosen(weak.alias.clone()),
+        _ => Binding::Keep,
     }
 }
+
+/// Nothing moves, but what the person has left and what was another's until then leads there no longer.
+fn nothing(
+    old: &[Identifier],
+    new: &[Identifier],
+    thread: ThreadId,
+    known: &HashMap<AliasKey, Known>,
+    at: Time,
+) -> Renaming {
+    let elsewhere = |claim: &&Identifier| {
+        let found = known.get(&claim.alias);
+        claim.strength == Strength::Weak
+            && found.is_some_and(|found| found.thread != thread && found.since <= at)
+    };
+    let taken = new.iter().filter(elsewhere).map(|claim| claim.alias.clone());
+    Renaming::Nothing {
+        leave: left_behind(old, new, known, at)
+            .into_iter()
+            .chain(taken)
+            .collect(),
+    }
+}
+
+/// The weak old names that are none of the new ones, wherever they led until `at`.
+fn left_behind(
+    old: &[Identifier],
+    new: &[Identifier],
+    known: &HashMap<AliasKey, Known>,
+    at: Time,
+) -> Vec<AliasKey> {
+    let led = |alias| known.get(alias).is_some_and(|found: &Known| found.since <= at);
+    old.iter()
+        .filter(|claim| claim.strength == Strength::Weak && !new.contains(claim))
+        .map(|claim| &claim.alias)
+        .filter(|alias| led(alias))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

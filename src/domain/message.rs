@@ -23,6 +23,29 @@ pub enum Arrival {
     Withdraw(Withdrawal),
     /// A person pressed a button or gave a command.
     Act(Act),
+    /// A colleague answered in another way: the bot stays silent there for a while.
+    TakeOver(TakeOver),
+}
+
+/// A colleague wrote to a person by the platform's own means.
+#[derive(Debug, Clone)]
+pub struct TakeOver {
+    /// The installation that the colleague wrote from.
+    pub account: AccountKey,
+    /// What makes a second delivery of it recognisable.
+    pub keys: Vec<DedupKey>,
+    /// The names of the person written to, strongest first.
+    pub identifiers: Vec<Identifier>,
+    /// The thread's address if it is new.
+    pub address: AliasKey,
+    /// Where replies go if the thread is new.
+    pub route: Route,
+    /// The platform's name of what the colleague wrote.
+    pub platform_id: String,
+    /// When, by the platform's time.
+    pub at: Time,
+    /// For how long from then on the bot stays silent.
+    pub pause: Duration,
 }
 
 /// Where a reply to a thread goes, in the channel's own words (JSON); opaque to everyone else.
@@ -53,6 +76,8 @@ pub struct Inbound {
     pub sent_at: Time,
     /// What was written; empty if there were no words.
     pub text: String,
+    /// The platform's name of the message that it replies to, if the person chose one.
+    pub quotes: Option<String>,
     /// What is to be done with it.
     pub treatment: Treatment,
 }

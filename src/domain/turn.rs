@@ -42,6 +42,8 @@ pub struct Pending {
     pub platform_id: String,
     /// What was written.
     pub text: String,
+    /// What it replies to, if the person chose a message that is known on this thread.
+    pub quoted: Option<String>,
     /// The platform's own time of it.
     pub sent_at: Time,
     /// When it was accepted.
@@ -49,10 +51,38 @@ pub struct Pending {
 }
 
 impl TurnClaim {
-    /// The question: what was written, a line for each message.
+    /// The question: what was written, a line for each message, below what it replies to.
     pub fn question(&self) -> String {
-        let texts: Vec<&str> = self.messages.iter().map(|m| m.text.as_str()).collect();
+        let texts: Vec<String> = self.messages.iter().map(Pending::asked).collect();
         texts.join("\n")
+    }
+}
+
+/// The most of a quoted message that the agent is given, in characters: enough to know which one it is.
+const LONGEST_QUOTE: usize = 500;
+
+impl Pending {
+    /// The text, below the lines that it replies to, each with a `>` as in letters.
+    fn asked(&self) -> String {
+        let Some(quoted) = self
+            .quoted
+            .as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+        else {
+            return self.text.clone();
+        };
+        let mut kept: String = quoted.chars().take(LONGEST_QUOTE).collect();
+        if kept.len() < quoted.len() {
+            kept.push('…');
+        }
+        let mut asked = String::with_capacity(kept.len() + self.text.len() + 8);
+        for line in kept.lines() {
+            asked.push_str("> ");
+            asked.push_str(line);
+            asked.push('\n');
+        }
+        asked + &self.text
     }
 }
 

@@ -49,12 +49,27 @@ pub(super) struct Board {
     limit: u32,
     /// The group that a lane belongs to: what is limited, paused and held together.
     group_of: fn(&str) -> &str,
+    /// The family of groups that a lane belongs to, if there are any: what is paused and held together.
+    family_of: Option<FamilyOf>,
+}
+
+/// Names a lane's family.
+pub(super) type FamilyOf = Box<dyn Fn(&str) -> String + Send + Sync>;
+
+/// How far a pause or a hold reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The group.
+    Group,
+    /// All groups of the family.
+    Family,
 }
 
 #[derive(Default)]
 struct State {
     lanes: HashMap<Lane, LaneNow>,
     groups: HashMap<Box<str>, Group>,
+    families: HashMap<Box<str>, Group>,
     round: u64,
 }
 
@@ -84,6 +99,63 @@ impl Board {
             wake: Notify::new(),
             limit: limit.max(1),
             group_of,
+            family_of: None,
+        }
+    }
+
+    /// The same, with groups that belong together.
+    pub(super) fn with_families(limit: u32, group_of: fn(&str) -> &str, family_of: FamilyOf) -> Self {
+        Self {
+            family_of: Some(family_of),
+            ..Self::new(limit, group_of)
+        }
+    }
+
+    /// The family of a lane, if lanes have families here.
+    fn family(&self, lane: &str) -> Option<Box<str>> {
+        Some(self.family_of.as_ref()?(lane).into())
+    }
+
+    /// Changes how much of a lane's group and family is under way.
+    fn count(&self, state: &mut State, lane: &str, change: impl Fn(u32) -> u32) {
+        let group = self.group(state, lane);
+        group.under_way = change(group.under_way);
+        if let Some(family) = self.family(lane) {
+            let family = state.families.entry(family).or_default();
+            family.under_way = change(family.under_way);
+        }
+    }
+
+    /// How many places a lane's group and family have free at this time.
+    fn free(&self, state: &State, lane: &str, at: Time) -> u32 {
+        let group = state.groups.get((self.group_of)(lane));
+        let family = self.family(lane).and_then(|family| state.families.get(&family));
+        let free = group.map_or(self.limit, |group| group.free(self.limit, at));
+        family.map_or(free, |family| free.min(family.free(u32::MAX, at)))
+    }
+
+    /// Until when a lane's group or family is paused.
+    fn blocked(&self, state: &State, lane: &str) -> Option<Time> {
+        let group = state.groups.get((self.group_of)(lane));
+        let family = self.family(lane).and_then(|family| state.families.get(&family));
+        group
+            .and_then(|group| group.blocked_until)
+            .max(family.and_then(|family| family.blocked_until))
+    }
+
+    /// What a pause or a hold of this reach concerns.
+    fn reached<'s>(&self, state: &'s mut State, lane: &str, reach: Reach) -> &'s mut Group {
+        match self.family(lane) {
+            Some(family) if reach == Reach::Family => state.families.entry(family).or_default(),
+            _ => self.group(state, lane),
+        }
+    }
+
+    /// The name under which what this reach concerns waits in the store.
+    pub(super) fn held_name(&self, lane: &Lane, reach: Reach) -> String {
+        match self.family(lane) {
+            Some(family) if reach == Reach::Family => family.into(),
+            _ => (self.group_of)(lane).to_owned(),
         }
     }
 
@@ -136,9 +208,8 @@ impl Board {
             }
         }
         let mut quotas = Vec::new();
-        for (name, mut lanes) in due {
-            let group = state.groups.entry(name).or_default();
-            let mut free = group.free(self.limit, now);
+        for mut lanes in due.into_values() {
+            let mut free = self.free(state, &lanes[0].1, now);
             lanes.sort_by_key(|(served, _)| *served);
             let mut left = u32::try_from(lanes.len()).unwrap_or(u32::MAX);
             for (_, lane) in lanes {
@@ -148,7 +219,7 @@ impl Board {
                 }
                 free -= most;
                 left -= 1;
-                group.under_way += most;
+                self.count(state, &lane, |under_way| under_way.saturating_add(most));
                 state.round += 1;
                 if let Some(at) = state.lanes.get_mut(&lane) {
                     *at = LaneNow {
@@ -168,8 +239,10 @@ impl Board {
             let mut state = self.state();
             for quota in quotas {
                 let got = got.get(&quota.lane).copied().unwrap_or(0);
-                let group = self.group(&mut state, &quota.lane);
-                group.under_way = group.under_way.saturating_sub(quota.most.saturating_sub(got));
+                let unneeded = quota.most.saturating_sub(got);
+                self.count(&mut state, &quota.lane, |under_way| {
+                    under_way.saturating_sub(unneeded)
+                });
             }
         }
         self.learn(lanes);
@@ -178,10 +251,20 @@ impl Board {
     /// Takes one place for work that is at hand; false if there is none.
     fn reserve(&self, lane: &Lane, now: Time) -> bool {
         let mut state = self.state();
-        let group = self.group(&mut state, lane);
-        let free = group.hold.is_none() && group.free(self.limit, now) > 0;
-        group.under_way += u32::from(free);
+        let free = !self.holds(&state, lane) && self.free(&state, lane, now) > 0;
+        self.count(&mut state, lane, |under_way| under_way + u32::from(free));
         free
+    }
+
+    fn holds(&self, state: &State, lane: &str) -> bool {
+        let group = state.groups.get((self.group_of)(lane));
+        let family = self.family(lane).and_then(|family| state.families.get(&family));
+        group.into_iter().chain(family).any(|group| group.hold.is_some())
+    }
+
+    /// Whether this lane waits for its operator.
+    pub(super) fn is_held(&self, lane: &Lane) -> bool {
+        self.holds(&self.state(), lane)
     }
 
     /// Whether something of this lane's group is under way.
@@ -193,24 +276,23 @@ impl Board {
     /// A place is free again.
     fn done(&self, lane: &Lane) {
         let mut state = self.state();
-        let group = self.group(&mut state, lane);
-        group.under_way = group.under_way.saturating_sub(1);
+        self.count(&mut state, lane, |under_way| under_way.saturating_sub(1));
         drop(state);
         self.wake.notify_one();
     }
 
-    /// The group of this lane gets nothing until then.
-    pub(super) fn block(&self, lane: &Lane, until: Time) {
+    /// The group or family of this lane gets nothing until then.
+    pub(super) fn block(&self, lane: &Lane, reach: Reach, until: Time) {
         let mut state = self.state();
-        let group = self.group(&mut state, lane);
+        let group = self.reached(&mut state, lane, reach);
         group.blocked_until = group.blocked_until.max(Some(until));
     }
 
-    /// The group of this lane waits for its operator; it is probed at the time that is returned. True in second place
-    /// if that is news.
-    pub(super) fn hold(&self, lane: &Lane, why: String, now: Time) -> (Time, bool) {
+    /// The group or family of this lane waits for its operator; it is probed at the time that is returned. True in
+    /// second place if that is news.
+    pub(super) fn hold(&self, lane: &Lane, reach: Reach, why: String, now: Time) -> (Time, bool) {
         let mut state = self.state();
-        let group = self.group(&mut state, lane);
+        let group = self.reached(&mut state, lane, reach);
         let probes = group.hold.as_ref().map_or(0, |hold| hold.probes);
         // Calls that were under way when the first was refused are not probes.
         let waiting = group.hold.is_some() && group.blocked_until.is_some_and(|until| until > now);
@@ -227,10 +309,10 @@ impl Board {
         (until, news)
     }
 
-    /// The group of this lane works. True if it was held.
-    pub(super) fn unhold(&self, lane: &Lane) -> bool {
+    /// The group or family of this lane works. True if it was held.
+    pub(super) fn unhold(&self, lane: &Lane, reach: Reach) -> bool {
         let mut state = self.state();
-        let group = self.group(&mut state, lane);
+        let group = self.reached(&mut state, lane, reach);
         let held = group.hold.take().is_some();
         if held {
             group.blocked_until = None;
@@ -242,7 +324,7 @@ impl Board {
     pub(super) fn held(&self) -> Vec<(String, String)> {
         let state = self.state();
         let mut held = Vec::new();
-        for (name, group) in &state.groups {
+        for (name, group) in state.groups.iter().chain(&state.families) {
             if let Some(hold) = &group.hold {
                 held.push((name.to_string(), hold.why.clone()));
             }
@@ -256,10 +338,7 @@ impl Board {
         let state = self.state();
         state.groups.values().all(|group| group.under_way == 0)
             && state.lanes.iter().all(|(lane, at)| {
-                let blocked = state
-                    .groups
-                    .get((self.group_of)(lane))
-                    .and_then(|group| group.blocked_until);
+                let blocked = self.blocked(&state, lane);
                 at.due_at
                     .max(blocked.and(at.due_at.and(blocked)))
                     .is_none_or(|due| due > horizon)
@@ -279,13 +358,8 @@ impl Board {
         let state = self.state();
         let due = |(lane, at): (&Lane, &LaneNow)| {
             let due = at.due_at?;
-            match state.groups.get((self.group_of)(lane)) {
-                None => Some(due),
-                Some(group) => {
-                    let from = due.max(group.blocked_until.unwrap_or(due));
-                    (group.free(self.limit, from.max(now)) > 0).then_some(from)
-                }
-            }
+            let from = due.max(self.blocked(&state, lane).unwrap_or(due));
+            (self.free(&state, lane, from.max(now)) > 0).then_some(from)
         };
         state.lanes.iter().filter_map(due).min()
     }
@@ -302,107 +376,4 @@ impl Group {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn board(limit: u32) -> Board {
-        Board::new(limit, |lane| lane.split('|').next().unwrap_or(""))
-    }
-
-    fn at(millis: i64) -> Time {
-        Time::from_millis(millis)
-    }
-
-    fn most(quotas: &[Quota]) -> Vec<(&str, u32)> {
-        let mut most: Vec<_> = quotas.iter().map(|quota| (&*quota.lane, quota.most)).collect();
-        most.sort_unstable();
-        most
-    }
-
-    #[test]
-    fn lanes_of_a_group_share_its_places_and_take_turns() {
-        let board = board(3);
-        for lane in ["a|1", "a|2", "b|1"] {
-            board.hint(&lane.into(), at(0));
-        }
-        assert_eq!(board.quotas(at(0)).iter().map(|quota| quota.most).sum::<u32>(), 6);
-        // All places are taken: nothing more, whatever is due.
-        board.hint(&"a|1".into(), at(0));
-        assert!(board.quotas(at(0)).is_empty());
-        // One place comes free: it goes to the lane that was served longest ago.
-        board.hint(&"a|2".into(), at(0));
-        board.done(&"a|1".into());
-        let first = board.quotas(at(0));
-        board.done(&"a|1".into());
-        let second = board.quotas(at(0));
-        assert_ne!(first[0].lane, second[0].lane);
-    }
-
-    #[test]
-    fn what_a_claim_did_not_need_is_given_back() {
-        let board = board(5);
-        board.hint(&"a|1".into(), at(0));
-        let quotas = board.quotas(at(0));
-        let next = vec![LaneDue {
-            lane: "a|1".into(),
-            due_at: Some(at(50)),
-        }];
-        board.claimed(&quotas, &HashMap::from([("a|1".into(), 2)]), next);
-        assert!(board.quotas(at(49)).is_empty());
-        assert_eq!(most(&board.quotas(at(50))), [("a|1", 3)]);
-    }
-
-    #[test]
-    fn a_hint_that_comes_during_a_claim_is_kept() {
-        let board = board(5);
-        board.hint(&"a|1".into(), at(0));
-        let quotas = board.quotas(at(0));
-        board.hint(&"a|1".into(), at(1));
-        board.claimed(
-            &quotas,
-            &HashMap::new(),
-            vec![LaneDue {
-                lane: "a|1".into(),
-                due_at: None,
-            }],
-        );
-        assert_eq!(most(&board.quotas(at(1))), [("a|1", 5)]);
-    }
-
-    #[test]
-    fn a_held_group_is_probed_by_one_and_released_whole() {
-        let board = board(8);
-        board.hint(&"a|1".into(), at(0));
-        assert_eq!(
-            board.hold(&"a|1".into(), "refused".into(), at(0)),
-            (at(5000), true)
-        );
-        // Another call that was under way does not lengthen the wait.
-        assert_eq!(
-            board.hold(&"a|1".into(), "refused".into(), at(10)),
-            (at(5000), false)
-        );
-        assert!(board.quotas(at(4999)).is_empty());
-        assert_eq!(most(&board.quotas(at(5000))), [("a|1", 1)]);
-        assert_eq!(
-            board.hold(&"a|1".into(), "refused".into(), at(5001)),
-            (at(15001), false)
-        );
-        board.done(&"a|1".into());
-        assert!(board.unhold(&"a|1".into()));
-        board.hint(&"a|1".into(), at(5002));
-        assert_eq!(most(&board.quotas(at(5002))), [("a|1", 8)]);
-    }
-
-    #[test]
-    fn idle_is_when_nothing_is_under_way_or_due_soon() {
-        let board = board(1);
-        assert!(board.is_idle(at(100)));
-        board.hint(&"a|1".into(), at(50));
-        assert!(!board.is_idle(at(100)));
-        board.block(&"a|1".into(), at(500));
-        assert!(board.is_idle(at(100)));
-        assert!(board.reserve(&"b|1".into(), at(0)));
-        assert!(!board.is_idle(at(100)));
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::Parts;
-use super::board::{Board, Place};
+use super::board::{Board, Place, Reach};
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
@@ -81,7 +81,7 @@ impl Delivery {
                     at,
                     counts: false,
                     code: "channel_off".into(),
-                    held: None,
+                    held: Some("channel_off".into()),
                 };
                 self.settle(&claim, outcome, false).await;
                 break;
@@ -133,10 +133,16 @@ impl Delivery {
                 None => dead(claim, channel, refusal),
             },
             SendDisposition::Pause { scope, after } => {
-                debug!(delivery = %claim.delivery, code, ?after, "the platform asks for a pause");
+                if claim.pauses == 0 {
+                    warn!(delivery = %claim.delivery, %refusal, ?scope, ?after, "a pause is asked for");
+                } else {
+                    debug!(delivery = %claim.delivery, code, ?scope, ?after, "a further pause is asked for");
+                }
                 count(channel.name(), "paused");
-                if scope == Scope::Account {
-                    self.board.block(&claim.key.lane, now.plus(after));
+                match scope {
+                    Scope::Thread => {}
+                    Scope::Account => self.board.block(&claim.key.lane, Reach::Group, now.plus(after)),
+                    Scope::Family => self.board.block(&claim.key.lane, Reach::Family, now.plus(after)),
                 }
                 SendOutcome::Again {
                     at: now.plus(after),
@@ -153,22 +159,39 @@ impl Delivery {
                     code,
                 }
             }
-            SendDisposition::Hold => {
-                let (at, news) = self.board.hold(&claim.key.lane, refusal.to_string(), now);
-                if news {
-                    error!(account = &*claim.key.lane, %refusal, "nothing can be sent; what is to be sent is kept and waits");
-                }
-                count(channel.name(), "held");
-                let held = Some(claim.key.lane.to_string());
-                SendOutcome::Again {
-                    at,
-                    counts: false,
-                    code,
-                    held,
-                }
-            }
+            SendDisposition::Hold => self.hold(claim, channel, refusal, Reach::Group),
+            SendDisposition::HoldFamily => self.hold(claim, channel, refusal, Reach::Family),
             SendDisposition::Dead => dead(claim, channel, refusal),
         }
+    }
+
+    /// The operator must act: all that it concerns waits, and no attempt is burnt.
+    fn hold(
+        &self,
+        claim: &SendClaim,
+        channel: &dyn Channel,
+        refusal: &SendError,
+        reach: Reach,
+    ) -> SendOutcome {
+        let lane = &claim.key.lane;
+        let now = self.parts.clock.now();
+        let (at, news) = self.board.hold(lane, reach, refusal.to_string(), now);
+        if news {
+            error!(account = &**lane, ?reach, %refusal, "nothing can be sent; what is to be sent is kept and waits");
+        }
+        self.note_held();
+        count(channel.name(), "held");
+        SendOutcome::Again {
+            at,
+            counts: false,
+            code: refusal.code.clone(),
+            held: Some(self.board.held_name(lane, reach)),
+        }
+    }
+
+    fn note_held(&self) {
+        let held = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
+        metrics::gauge!("chatbridge_held_accounts").set(f64::from(held));
     }
 
     /// Looks for a part that may have been sent, and decides by what it finds.
@@ -220,15 +243,22 @@ impl Delivery {
 
     /// The account works again: what was held goes on at once.
     async fn release(&self, lane: &Lane) {
-        if !self.board.unhold(lane) {
-            return;
-        }
         let now = self.parts.clock.now();
-        match self.parts.store.release(Work::Send, lane, now).await {
-            Ok(threads) => info!(account = &**lane, threads, "sending works again"),
-            Err(error) => warn!(account = &**lane, %error, "held deliveries go on as they come due"),
+        for reach in [Reach::Group, Reach::Family] {
+            if !self.board.unhold(lane, reach) {
+                continue;
+            }
+            self.note_held();
+            let held = self.board.held_name(lane, reach);
+            match self.parts.store.release(Work::Send, &held, now).await {
+                Ok(threads) => info!(account = &**lane, ?reach, threads, "sending works again"),
+                Err(error) => warn!(account = &**lane, %error, "held deliveries go on as they come due"),
+            }
+            match self.parts.store.lanes(Work::Send).await {
+                Ok(lanes) => self.board.learn(lanes),
+                Err(error) => debug!(%error, "the lanes are read again in a moment"),
+            }
         }
-        self.board.hint(lane, now);
     }
 
     async fn settle(&self, claim: &SendClaim, outcome: SendOutcome, claim_next: bool) -> Option<SendClaim> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, warn};
 
-use super::board::{Board, Place};
+use super::board::{Board, Place, Reach};
 use super::delivery::Delivery;
 use super::{Parts, TooOld};
 use crate::agent::livechatai::Links;
@@ -85,7 +86,10 @@ impl Dispatcher {
             self.bury(&claim, burial).await;
             return;
         }
-        let asked = self.ask(&claim, &*channel).await;
+        let asked = {
+            let _presence = self.presence(&claim, &channel);
+            self.ask(&claim, &*channel).await
+        };
         // The place is for asking; storing what came of it takes none.
         drop(place);
         match asked {
@@ -95,6 +99,19 @@ impl Dispatcher {
             }
             Err(refusal) => self.give_up_or_defer(&claim, &*channel, &refusal).await,
         }
+    }
+
+    /// Lets the person see that an answer is on its way, until the result is dropped; not where none may come, because
+    /// an operator must act first. The question does not wait for it.
+    fn presence(&self, claim: &TurnClaim, channel: &Arc<dyn Channel>) -> Option<AbortOnDropHandle<()>> {
+        let held = self.board.is_held(&claim.key.lane)
+            || self.delivery.board.is_held(&send_lane(&claim.thread.account));
+        if held {
+            return None;
+        }
+        let (claim, channel) = (claim.clone(), channel.clone());
+        let shown = tokio::spawn(async move { channel.working(&claim).await });
+        Some(AbortOnDropHandle::new(shown))
     }
 
     /// A turn that waited so long that it is too old, or that no reply could reach its person.
@@ -238,7 +255,7 @@ impl Dispatcher {
     async fn hold(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
         let lane = &claim.key.lane;
         let agent = Routes::agent_of_lane(lane).to_owned();
-        let (until, news) = self.board.hold(lane, refusal.to_string(), now);
+        let (until, news) = self.board.hold(lane, Reach::Group, refusal.to_string(), now);
         if news {
             error!(agent, %refusal, "the agent refuses to be asked; its questions are kept and wait");
         }
@@ -255,7 +272,7 @@ impl Dispatcher {
 
     /// The agent answers again: what was held goes on at once.
     async fn release(&self, lane: &Lane) {
-        if !self.board.unhold(lane) {
+        if !self.board.unhold(lane, Reach::Group) {
             return;
         }
         self.note_held();

@@ -207,6 +207,7 @@ fn hint(admission: &Admission) -> Hint {
         Arrival::Edit(edit) => (edit.account.clone(), false),
         Arrival::Withdraw(withdrawal) => (withdrawal.account.clone(), false),
         Arrival::Act(act) => (act.account.clone(), false),
+        Arrival::TakeOver(take_over) => (take_over.account.clone(), false),
     };
     Hint {
         account,

@@ -142,7 +142,12 @@ impl Workers {
     pub fn new(parts: Parts) -> Self {
         metrics::gauge!("chatbridge_held_agents").set(0.0);
         let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
-        let sends = Arc::new(Board::new(SENDS_PER_ACCOUNT, |lane| lane));
+        metrics::gauge!("chatbridge_held_accounts").set(0.0);
+        let sends = Arc::new(Board::with_families(
+            SENDS_PER_ACCOUNT,
+            |lane| lane,
+            families(parts.channels.clone()),
+        ));
         let tasks = TaskTracker::new();
         let delivery = Arc::new(Delivery {
             parts: parts.clone(),
@@ -319,6 +324,19 @@ impl Workers {
         }
         Ok(done)
     }
+}
+
+/// The families of accounts, as their channels know them. The lane of an account's deliveries is its key.
+fn families(channels: Vec<Arc<dyn Channel>>) -> board::FamilyOf {
+    Box::new(move |lane| {
+        let account = AccountKey::from_stored(lane);
+        let family = account.and_then(|account| {
+            let mut channels = channels.iter();
+            let channel = channels.find(|channel| channel.name() == account.channel())?;
+            Some(channel.family(&account))
+        });
+        family.unwrap_or_else(|| lane.to_owned())
+    })
 }
 
 /// Renders a short text of ours, if there is one.

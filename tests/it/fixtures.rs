@@ -108,8 +108,22 @@ const WHATSAPP: &[(&str, WhatsApp)] = &[
     ("07_pywa_message_voice", WhatsApp::Told),
     ("10_pywa_message_reaction", WhatsApp::NotAsked),
     ("12_pywa_message_unreaction_no_emoji", WhatsApp::NotAsked),
-    ("13_pywa_message_current_location", WhatsApp::Told),
-    ("15_pywa_message_contacts", WhatsApp::Told),
+    (
+        "13_pywa_message_current_location",
+        WhatsApp::Asked(
+            "[Forwarded]\nLocation: (12.25089, 43.90539)",
+            Some("972987654321"),
+            None,
+        ),
+    ),
+    (
+        "15_pywa_message_contacts",
+        WhatsApp::Asked(
+            "Contact: Chandler Bing, +1 555-555-5555\nContact: Monica, +1 666-666-6666\nContact: Rachel Green, +1 777-777-7777",
+            Some("972987654321"),
+            None,
+        ),
+    ),
     ("17_pywa_message_unsupported", WhatsApp::NotAsked),
     (
         "19_pywa_message_reply",

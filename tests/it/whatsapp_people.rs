@@ -139,6 +139,30 @@ fn a_changed_number_is_the_same_person() {
     );
 }
 
+/// With a changed number the user id changes too, even where the platform does not tell it.
+#[test]
+fn a_changed_number_without_user_ids_is_the_same_person_under_a_new_id() {
+    let world = World::start();
+    talk(&world, &Person::both("15550001111", "US.OLD"), "before");
+    let system = json!({"type": "user_changed_number", "wa_id": "15550009999",
+        "body": "User A changed from 15550001111 to 15550009999"});
+    let change = Incoming::kind(&Person::phone("15550001111"), "system", system);
+    world.whatsapp(&webhook(NUMBER, &[change]));
+    assert_eq!(
+        talk(&world, &Person::both("15550009999", "US.NEW"), "after"),
+        number("15550009999")
+    );
+    assert_eq!(conversation(&world, "after"), Some("c1".to_owned()));
+    talk(&world, &Person::both("15550009999", "US.BBB"), "the next owner");
+    assert_eq!(conversation(&world, "the next owner"), None);
+    talk(
+        &world,
+        &Person::phone("15550001111"),
+        "the old number's next owner",
+    );
+    assert_eq!(conversation(&world, "the old number's next owner"), None);
+}
+
 #[test]
 fn a_changed_user_id_is_the_same_person() {
     let world = World::start();

@@ -130,6 +130,7 @@ impl<'f> Given<'f> {
             sent_at: self.at,
             text,
             treatment: Treatment::Ask,
+            quotes: None,
             account: self.account,
         }))
     }

@@ -103,6 +103,7 @@ impl<'a> Message<'a> {
             platform_id: self.ts.to_owned(),
             sent_at: self.sent_at,
             text,
+            quotes: None,
             treatment,
         })
     }

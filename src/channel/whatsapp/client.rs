@@ -22,6 +22,8 @@ pub(super) struct Client {
     token: Option<SecretString>,
     /// Tokens of single numbers, by `phone_number_id`.
     tokens: HashMap<String, SecretString>,
+    /// Of each number with a token of its own, the first one that has the same token.
+    families: HashMap<String, String>,
 }
 
 impl Client {
@@ -32,46 +34,97 @@ impl Client {
             let token = number.access_token.clone().filter(given)?;
             Some((number.phone_number_id.clone(), token))
         };
+        let tokens: HashMap<String, SecretString> = settings.numbers.iter().filter_map(own).collect();
+        let token = settings.access_token.clone().filter(given);
         Ok(Self {
+            families: families(settings, token.as_ref(), &tokens),
             http: outbound::client(TIMEOUT)?,
             base: format!(
                 "{}/{}",
                 settings.api_base.trim_end_matches('/'),
                 settings.api_version.trim_matches('/')
             ),
-            token: settings.access_token.clone().filter(given),
-            tokens: settings.numbers.iter().filter_map(own).collect(),
+            token,
+            tokens,
         })
     }
 
-    /// Sends one part, and says what became of it.
-    pub(super) async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
+    /// The numbers that share this one's token, by the name of the first of them; empty for the common token.
+    pub(super) fn family(&self, number: &str) -> &str {
+        self.families.get(number).map_or("", String::as_str)
+    }
+
+    /// Sends one part with this content, and says what became of it.
+    pub(super) async fn send(&self, claim: &SendClaim, content: &Value) -> Result<Sent, SendError> {
         let number = claim.thread.account.account();
-        let Some(token) = self.tokens.get(number).or(self.token.as_ref()) else {
-            return Err(no_token(number));
-        };
-        let request = self
-            .http
-            .post(format!("{}/{number}/messages", self.base))
-            .bearer_auth(token.expose_secret().trim())
-            .json(&message(claim)?);
+        let message = message(claim, content)?;
+        let request = self.post(number, &message).ok_or_else(|| no_token(number))?;
         match outbound::call(request).await {
-            Ok(answer) => outcome(&answer, claim.attempt),
+            Ok(answer) => outcome(&answer, claim.pauses),
             Err(failure) => Err(unanswered(&failure)),
         }
     }
+
+    /// Marks a message as read, and the ones before it, and shows that somebody is typing: for 25 seconds at most, or
+    /// until a message is sent. Says why if Meta did not take it.
+    pub(super) async fn show_typing(&self, number: &str, message: &str) -> Result<(), String> {
+        let body = json!({
+            "messaging_product": "whatsapp",
+            "status": "read",
+            "message_id": message,
+            "typing_indicator": {"type": "text"},
+        });
+        let request = self.post(number, &body).ok_or("there is no access token")?;
+        match outbound::call(request).await {
+            Ok(answer) if answer.status.is_success() => Ok(()),
+            Ok(answer) => Err(errors::refusal(&answer, 0).to_string()),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    /// A call to a number's `messages`; none if there is no token for it.
+    fn post(&self, number: &str, body: &Value) -> Option<reqwest::RequestBuilder> {
+        let token = self.tokens.get(number).or(self.token.as_ref())?;
+        let request = self.http.post(format!("{}/{number}/messages", self.base));
+        Some(request.bearer_auth(token.expose_secret().trim()).json(body))
+    }
+}
+
+/// Which numbers go together because they have the same token.
+fn families(
+    settings: &Settings,
+    common: Option<&SecretString>,
+    tokens: &HashMap<String, SecretString>,
+) -> HashMap<String, String> {
+    let same = |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();
+    let mut families = HashMap::new();
+    for number in settings.numbers.iter().map(|number| &number.phone_number_id) {
+        let Some(token) = tokens.get(number) else { continue };
+        if common.is_some_and(|common| same(common, token)) {
+            continue;
+        }
+        let like = |other: &&String| tokens.get(*other).is_some_and(|other| same(other, token));
+        let first = settings
+            .numbers
+            .iter()
+            .map(|number| &number.phone_number_id)
+            .find(like);
+        families.insert(number.clone(), first.unwrap_or(number).clone());
+    }
+    families
 }
 
 /// What is posted. Where both `to` and `recipient` are known, both are given (Meta lets `to` win); nothing is quoted.
-fn message(claim: &SendClaim) -> Result<Value, SendError> {
+fn message(claim: &SendClaim, content: &Value) -> Result<Value, SendError> {
     let mut message = json!({
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        "type": "text",
-        "text": {"body": claim.body, "preview_url": false},
         // Comes back in the statuses: by it a send is recognised of which we do not know the outcome.
         "biz_opaque_callback_data": claim.delivery.to_string(),
     });
+    for (name, value) in content.as_object().into_iter().flatten() {
+        message[name] = value.clone();
+    }
     let mut reachable = false;
     for name in ["to", "recipient"] {
         if let Some(value) = json::text(&claim.thread.route, name) {
@@ -83,7 +136,7 @@ fn message(claim: &SendClaim) -> Result<Value, SendError> {
 }
 
 /// Success is an id of the message, and nothing else.
-fn outcome(answer: &Answer, attempt: u32) -> Result<Sent, SendError> {
+fn outcome(answer: &Answer, pauses: u32) -> Result<Sent, SendError> {
     let body = answer.json().filter(|_| answer.status.is_success());
     let id = body
         .as_ref()
@@ -92,7 +145,7 @@ fn outcome(answer: &Answer, attempt: u32) -> Result<Sent, SendError> {
         Some(id) => Ok(Sent {
             platform_id: Some(id.to_owned()),
         }),
-        None => Err(errors::refusal(answer, attempt)),
+        None => Err(errors::refusal(answer, pauses)),
     }
 }
 

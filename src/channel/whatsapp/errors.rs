@@ -29,7 +29,7 @@ pub(super) enum Class {
 /// How long a throttle lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// 4^X seconds after the X-th refusal, from X = 0: what Meta asks for on the pair limit.
+    /// 4^X seconds, X counting the refusals in a row before: what Meta asks for on the pair limit.
     PowersOfFour,
     /// The same, but a minute at most, and somewhat more at random.
     UpToAMinute,
@@ -96,7 +96,7 @@ pub(super) const TABLE: &[Row] = &[
     one(131_064, Class::Operator, Reach::Number, "Meta restricts the number for how its messages are classified: see WhatsApp Manager"),
     one(368, Class::Operator, Reach::Account, "the account is blocked for a violation of policy: see Business Support in Meta's dashboard"),
     one(131_031, Class::Operator, Reach::Account, "the account is locked: see Business Support in Meta's dashboard"),
-    one(130_497, Class::Operator, Reach::Account, "the account may not write to people in this country: see Meta's messaging policy"),
+    one(130_497, Class::Operator, Reach::Person, "the account may not write to people in this country: see Meta's messaging policy"),
     one(131_042, Class::Operator, Reach::Account, "the WhatsApp account has no valid payment method, and replies are charged: add one in Billing of Meta's dashboard"),
     one(131_045, Class::Operator, Reach::Number, "the number is not registered: register it in WhatsApp Manager"),
     one(133_010, Class::Operator, Reach::Number, "the number is not registered for the Cloud API: register it in WhatsApp Manager"),
@@ -133,8 +133,8 @@ const A_MINUTE: Duration = Duration::from_mins(1);
 /// 4^X is not let grow beyond 4^6 s, which is more than an hour.
 const LARGEST_POWER: u32 = 6;
 
-/// What an answer means that is not a success. `attempt` counts from 1.
-pub(super) fn refusal(answer: &Answer, attempt: u32) -> SendError {
+/// What an answer means that is not a success. `pauses`: how many times in a row a pause was asked for before.
+pub(super) fn refusal(answer: &Answer, pauses: u32) -> SendError {
     let body = answer.json().unwrap_or(Value::Null);
     let error = body.get("error").unwrap_or(&Value::Null);
     let status = answer.status;
@@ -143,7 +143,7 @@ pub(super) fn refusal(answer: &Answer, attempt: u32) -> SendError {
         return without_code(answer);
     };
     let (disposition, remedy) = match meaning(code) {
-        Some(row) => (disposition(row, answer, attempt), row.remedy),
+        Some(row) => (disposition(row, answer, pauses), row.remedy),
         None => unlisted(error, answer),
     };
     // A token may stand in Meta's words about it, so those are left out.
@@ -159,10 +159,16 @@ pub(super) fn refusal(answer: &Answer, attempt: u32) -> SendError {
     }
 }
 
-fn disposition(row: &Row, answer: &Answer, attempt: u32) -> SendDisposition {
-    let power = 4_u64.pow(attempt.saturating_sub(1).min(LARGEST_POWER));
-    let after = match row.class {
-        Class::Operator => return SendDisposition::Hold,
+fn disposition(row: &Row, answer: &Answer, pauses: u32) -> SendDisposition {
+    let power = 4_u64.pow(pauses.min(LARGEST_POWER));
+    let class = match (row.class, row.reach) {
+        (Class::Operator, Reach::Account) => return SendDisposition::HoldFamily,
+        (Class::Operator, Reach::Number) => return SendDisposition::Hold,
+        (class, _) => class,
+    };
+    let after = match class {
+        // One person's trouble holds up nobody else; theirs is tried again ever more rarely.
+        Class::Operator => A_MINUTE.max(Duration::from_secs(power)),
         Class::Permanent => return SendDisposition::Dead,
         Class::Transient if answer.status.is_server_error() => return SendDisposition::Unknown,
         Class::Transient => {
@@ -176,14 +182,12 @@ fn disposition(row: &Row, answer: &Answer, attempt: u32) -> SendDisposition {
         Class::Throttle(Wait::Minutes) => jittered(Duration::from_secs(SOME_MINUTES)),
     };
     let after = answer.retry_after().map_or(after, |asked| asked.max(after));
-    match row.reach {
-        // One person's throttle is a matter of their thread alone, and each refusal makes the next wait longer.
-        Reach::Person => SendDisposition::Retry { after: Some(after) },
-        Reach::Number | Reach::Account => SendDisposition::Pause {
-            scope: Scope::Account,
-            after,
-        },
-    }
+    let scope = match row.reach {
+        Reach::Person => Scope::Thread,
+        Reach::Number => Scope::Account,
+        Reach::Account => Scope::Family,
+    };
+    SendDisposition::Pause { scope, after }
 }
 
 /// With up to a quarter more, at random: what was refused together does not come back together.

@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 
-use super::json;
+use super::{contents, json};
 
 /// What a message of a kind says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Words {
     /// This, to be asked; blank if the person wrote nothing.
     Written(String),
+    /// This, written below a file: it is asked, and the person is told that the file was not read.
+    BelowFile(String),
     /// Nothing that the agent could be asked.
     None,
     /// It is not built as its kind is.
@@ -46,9 +48,9 @@ const KINDS: [Kind; 16] = [
     kind("document", |m| caption(m, "document"), "document", true),
     kind("audio", none, "audio", true),
     kind("sticker", none, "sticker", true),
-    kind("location", none, "location", true),
-    kind("contacts", none, "contacts", true),
-    kind("order", none, "order", true),
+    kind("location", contents::location, "location", true),
+    kind("contacts", contents::contacts, "contacts", true),
+    kind("order", contents::order, "order", true),
     // Something that the API cannot carry (a poll, a message that vanishes): the person did send it.
     kind("unsupported", none, "unsupported", true),
     kind("reaction", none, "reaction", false),
@@ -83,10 +85,10 @@ fn caption(message: &Value, object: &str) -> Words {
         .and_then(|object| json::words(object, "caption"));
     words
         .filter(|words| !words.is_empty())
-        .map_or(Words::None, Words::Written)
+        .map_or(Words::None, Words::BelowFile)
 }
 
-/// The title of the button or the row that was chosen. A form that was filled in has none.
+/// The title of the button or the row that was chosen, or what was filled into a form.
 fn interactive(message: &Value) -> Words {
     let Some(interactive) = message.get("interactive") else {
         return Words::Malformed;
@@ -96,108 +98,9 @@ fn interactive(message: &Value) -> Words {
         .find_map(|name| interactive.get(name));
     match chosen {
         Some(reply) => json::words(reply, "title").map_or(Words::Malformed, Words::Written),
-        None => Words::None,
+        None => interactive.get("nfm_reply").map_or(Words::None, contents::form),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn read(message: &Value) -> Words {
-        (of(message["type"].as_str().unwrap()).words)(message)
-    }
-
-    fn asked(text: &str) -> Words {
-        Words::Written(text.to_owned())
-    }
-
-    #[test]
-    fn words_are_read_from_every_kind_that_has_some() {
-        let button = json!({"type": "button_reply", "button_reply": {"id": "1", "title": "Yes"}});
-        let list =
-            json!({"type": "list_reply", "list_reply": {"id": "1", "title": "Row", "description": "d"}});
-        for (message, expected) in [
-            (json!({"type": "text", "text": {"body": " Hi\u{0} "}}), "Hi"),
-            (json!({"type": "text", "text": {"body": " \n"}}), ""),
-            (json!({"type": "interactive", "interactive": button}), "Yes"),
-            (json!({"type": "interactive", "interactive": list}), "Row"),
-            (
-                json!({"type": "button", "button": {"payload": "p", "text": "Quick"}}),
-                "Quick",
-            ),
-            (
-                json!({"type": "image", "image": {"id": "1", "caption": "What is this?"}}),
-                "What is this?",
-            ),
-            (
-                json!({"type": "video", "video": {"id": "1", "caption": "v"}}),
-                "v",
-            ),
-            (
-                json!({"type": "document", "document": {"id": "1", "filename": "f", "caption": "d"}}),
-                "d",
-            ),
-        ] {
-            assert_eq!(read(&message), asked(expected), "{message}");
-        }
-    }
-
-    #[test]
-    fn content_without_words_is_noticed() {
-        let form = json!({"type": "nfm_reply", "nfm_reply": {"name": "flow", "response_json": "{}"}});
-        assert_eq!(
-            read(&json!({"type": "interactive", "interactive": form})),
-            Words::None
-        );
-        assert_eq!(
-            read(&json!({"type": "image", "image": {"id": "1", "caption": " "}})),
-            Words::None
-        );
-        let content = "interactive image video document audio sticker location contacts order unsupported";
-        for name in content.split(' ') {
-            assert!(of(name).told, "{name}");
-        }
-        for name in [
-            "image",
-            "audio",
-            "sticker",
-            "location",
-            "contacts",
-            "order",
-            "unsupported",
-        ] {
-            assert_eq!(
-                (read(&json!({"type": name})), of(name).reason),
-                (Words::None, name)
-            );
-        }
-    }
-
-    #[test]
-    fn the_rest_is_left_without_a_word() {
-        for name in ["reaction", "edit", "revoke", "request_welcome"] {
-            assert_eq!((of(name).told, of(name).reason), (false, name));
-        }
-        assert_eq!(
-            (of("telepathy").told, of("telepathy").reason),
-            (false, "unknown_type")
-        );
-    }
-
-    #[test]
-    fn what_is_not_built_as_its_kind_is_malformed() {
-        for message in [
-            json!({"type": "text"}),
-            json!({"type": "text", "text": "Hi"}),
-            json!({"type": "text", "text": {"body": 7}}),
-            json!({"type": "button", "button": {"payload": "p"}}),
-            json!({"type": "interactive"}),
-            json!({"type": "interactive", "interactive": {"button_reply": {"title": []}}}),
-        ] {
-            assert_eq!(read(&message), Words::Malformed, "{message}");
-        }
-    }
-}
+mod tests;

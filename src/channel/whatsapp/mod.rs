@@ -2,10 +2,14 @@
 //!
 //! `verify` decides who may speak to us, `parse` walks through a webhook and hands each item to the file that
 //! knows it: messages to `kinds` and `people`, changes of names to `renames`, statuses to `receipts`.
-//! `render` makes the parts of an answer, `client` sends one, and `errors` says what Meta's refusals mean.
+//! What colleagues wrote is read in `echoes`, and `contents` puts places, contacts and the like into words.
+//! `render` makes the parts of an answer, `window` decides whether a part may still go out as it is, `client` sends
+//! one, and `errors` says what Meta's refusals mean.
 
 mod client;
+mod contents;
 mod country;
+mod echoes;
 mod errors;
 mod json;
 mod kinds;
@@ -19,8 +23,10 @@ pub mod setup;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod window;
 
 pub use settings::{Number, Settings};
+pub use window::Template;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +35,15 @@ use async_trait::async_trait;
 use http::Method;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::{
     Acknowledgement, Channel, Endpoint, LookUp, Received, Rejection, SendError, Sent, WebhookRequest,
 };
-use crate::domain::Clock;
 use crate::domain::delivery::SendClaim;
 use crate::domain::texts::Texts;
+use crate::domain::turn::TurnClaim;
+use crate::domain::{AccountKey, Clock};
 use client::Client;
 
 /// The first part of this channel's addresses and its section of the configuration.
@@ -47,8 +55,8 @@ const WEBHOOK: &str = "/whatsapp/webhook";
 /// How long to collect a burst by default: people write in several short messages here.
 const TURN_WAIT: Duration = Duration::from_millis(1200);
 
-/// For how long after a person's last message Meta takes a reply that is no template (the customer service window).
-const REPLY_WINDOW: Duration = Duration::from_hours(24);
+/// How long until it is shown anew that somebody is typing: Meta stops showing it after 25 seconds.
+const TYPING_AGAIN: Duration = Duration::from_secs(20);
 
 /// Builds the channel.
 pub fn channel(
@@ -61,14 +69,19 @@ pub fn channel(
         .app_secret
         .retain(|secret| !secret.expose_secret().is_empty());
     let client = Client::new(&settings)?;
-    let only_text = render::parts(&texts.only_text, &[]).into_iter().next();
-    let only_text = only_text.filter(|_| !texts.only_text.trim().is_empty());
     Ok(Arc::new(WhatsApp {
         settings,
-        only_text,
+        only_text: notice(&texts.only_text),
+        file_not_read: notice(&texts.file_not_read),
         client,
         clock,
     }))
+}
+
+/// A text of the bridge as it is sent; none if it is empty.
+fn notice(text: &str) -> Option<String> {
+    let parts = render::parts(text, &[]);
+    parts.into_iter().next().filter(|_| !text.trim().is_empty())
 }
 
 /// The channel.
@@ -76,6 +89,8 @@ struct WhatsApp {
     settings: Settings,
     /// What a person is told who sent something other than text; none if nothing.
     only_text: Option<String>,
+    /// What a person is told whose words came with a file; none if nothing.
+    file_not_read: Option<String>,
     client: Client,
     clock: Arc<dyn Clock>,
 }
@@ -95,7 +110,7 @@ impl Channel for WhatsApp {
     }
 
     fn reply_window(&self) -> Option<Duration> {
-        Some(REPLY_WINDOW)
+        Some(window::WINDOW)
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {
@@ -123,6 +138,8 @@ impl Channel for WhatsApp {
         let context = parse::Context {
             numbers: &self.settings.phone_number_ids,
             only_text: self.only_text.as_deref(),
+            file_not_read: self.file_not_read.as_deref(),
+            echo_pause: self.settings.echo_pause,
             now: self.clock.now(),
         };
         Ok(parse::webhook(&body, &context))
@@ -132,8 +149,29 @@ impl Channel for WhatsApp {
         render::parts(text, links)
     }
 
+    async fn working(&self, claim: &TurnClaim) {
+        let Some(latest) = claim.messages.last() else {
+            return;
+        };
+        let number = claim.thread.account.account();
+        loop {
+            if let Err(why) = self.client.show_typing(number, &latest.platform_id).await {
+                debug!(turn = %claim.turn, why, "it is not shown that an answer is on its way");
+            }
+            tokio::time::sleep(TYPING_AGAIN).await;
+        }
+    }
+
+    /// The numbers with the same access token: Meta's limits of the app and refusals of the token or of the business
+    /// concern them all.
+    fn family(&self, account: &AccountKey) -> String {
+        format!("{NAME}|{}", self.client.family(account.account()))
+    }
+
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
-        self.client.send(claim).await
+        let template = self.settings.window_template.as_ref();
+        let content = window::content(claim, self.clock.now(), template)?;
+        self.client.send(claim, &content).await
     }
 
     /// Meta cannot be asked what became of a message. Its status webhooks carry our delivery id and settle the

@@ -1,12 +1,15 @@
 //! The walk through a webhook: every entry, change and item by itself, so that a broken one never costs its
 //! neighbours anything. Meta puts up to 1,000 of them into one POST.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
+use super::echoes::Echo;
 use super::people::Person;
 use super::receipts::Status;
 use super::renames::System;
-use super::{NAME, json, kinds, receipts, renames};
+use super::{NAME, contents, echoes, json, kinds, receipts, renames};
 use crate::channel::Received;
 use crate::domain::message::{Arrival, Inbound, Opens, Treatment};
 use crate::domain::{AccountKey, DedupKey, Time};
@@ -41,6 +44,10 @@ pub(super) struct Context<'a> {
     pub numbers: &'a [String],
     /// What a person is told who sent something other than text, if anything.
     pub only_text: Option<&'a str>,
+    /// What a person is told whose words came with a file, if anything.
+    pub file_not_read: Option<&'a str>,
+    /// For how long the bot is silent where a colleague has written; zero: it is not.
+    pub echo_pause: Duration,
     /// The present time.
     pub now: Time,
 }
@@ -72,7 +79,11 @@ pub(super) fn webhook(body: &Value, context: &Context<'_>) -> Received {
 
 /// The id of a message or status: printable ASCII, not too long.
 pub(super) fn message_id(item: &Value) -> Option<String> {
-    let id = json::text(item, "id")?;
+    plain_message_id(json::text(item, "id")?)
+}
+
+/// The same of an id that is at hand.
+pub(super) fn plain_message_id(id: &str) -> Option<String> {
     let plain = !id.is_empty() && id.len() <= LONGEST_MESSAGE_ID && id.bytes().all(|b| b.is_ascii_graphic());
     plain.then(|| id.to_owned())
 }
@@ -94,16 +105,16 @@ impl Walk<'_> {
 
     /// One of `changes`.
     fn change(&mut self, change: &Value) {
-        match json::text(change, "field") {
-            Some("messages") => {}
-            Some("smb_message_echoes") => return self.dropped.push(reasons::ECHO),
+        let visit: fn(&mut Self, &Value, &AccountKey) = match json::text(change, "field") {
+            Some("messages") => Self::value,
+            Some("smb_message_echoes") => Self::echoes,
             Some("standby") => return self.dropped.push(reasons::STANDBY),
             Some(_) => return self.dropped.push(reasons::OTHER_FIELD),
             None => return self.dropped.push(reasons::MALFORMED),
-        }
+        };
         let value = change.get("value").unwrap_or(&Value::Null);
         match account_of(value) {
-            Some(account) if self.serves(&account) => self.value(value, &account),
+            Some(account) if self.serves(&account) => visit(self, value, &account),
             Some(_) => self.dropped.push(reasons::OTHER_NUMBER),
             None => self.dropped.push(reasons::MALFORMED),
         }
@@ -141,6 +152,18 @@ impl Walk<'_> {
         }
     }
 
+    /// The `value` of a change of field `smb_message_echoes`: what colleagues wrote in the Business app.
+    fn echoes(&mut self, value: &Value, account: &AccountKey) {
+        self.each(value, "message_echoes", |walk, echo| {
+            let at = walk.time_of(echo);
+            match echoes::read(echo, account, at, walk.context.echo_pause) {
+                Echo::Wrote(take_over) => walk.arrivals.push((at, Arrival::TakeOver(take_over))),
+                Echo::Left => walk.dropped.push(reasons::ECHO),
+                Echo::Malformed => walk.dropped.push(reasons::MALFORMED),
+            }
+        });
+    }
+
     /// One of `messages`.
     fn message(&mut self, message: &Value, contacts: &[Value], account: &AccountKey) {
         if message.get("group_id").is_some_and(|id| !id.is_null()) {
@@ -151,7 +174,7 @@ impl Walk<'_> {
         };
         let at = self.time_of(message);
         if kind == "system" {
-            return match renames::read(message, &id, account) {
+            return match renames::read(message, &id, account, at) {
                 System::Renamed(change) => self.arrivals.push((at, Arrival::Identity(change))),
                 System::Other => self.dropped.push(reasons::SYSTEM),
                 System::Malformed => self.dropped.push(reasons::MALFORMED),
@@ -174,6 +197,7 @@ impl Walk<'_> {
     ) -> Option<Inbound> {
         let person = Person::writer(message, contacts)?;
         let (text, treatment) = self.treatment(kind, (kind.words)(message))?;
+        let text = contents::framed(message, text);
         Some(Inbound {
             account: account.clone(),
             keys: vec![DedupKey::new(account, "message", &id)],
@@ -186,6 +210,7 @@ impl Walk<'_> {
             platform_id: id,
             sent_at: self.time_of(message),
             text,
+            quotes: contents::quotes(message),
             treatment,
         })
     }
@@ -201,6 +226,10 @@ impl Walk<'_> {
                 },
             )),
             kinds::Words::Written(text) => Some((text, Treatment::Ask)),
+            kinds::Words::BelowFile(text) => {
+                let notice = self.context.file_not_read.map(str::to_owned);
+                Some((text, notice.map_or(Treatment::Ask, Treatment::AskAndTell)))
+            }
             kinds::Words::None => {
                 let notice = self.context.only_text.filter(|_| kind.told).map(str::to_owned);
                 Some((

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::json;
 use super::people::Person;
 use crate::domain::identity::IdentityChange;
-use crate::domain::{AccountKey, DedupKey};
+use crate::domain::{AccountKey, DedupKey, Time};
 
 /// The `system.type`s that tell of new names. The last one is what older versions of the API write.
 const RENAMES: [&str; 3] = [
@@ -28,8 +28,8 @@ pub(super) enum System {
     Malformed,
 }
 
-/// Reads a system message with this `id`.
-pub(super) fn read(message: &Value, id: &str, account: &AccountKey) -> System {
+/// Reads a system message with this `id`, of this time.
+pub(super) fn read(message: &Value, id: &str, account: &AccountKey, at: Time) -> System {
     let Some(system) = message.get("system") else {
         return System::Malformed;
     };
@@ -39,10 +39,16 @@ pub(super) fn read(message: &Value, id: &str, account: &AccountKey) -> System {
     if !RENAMES.contains(&kind) {
         return System::Other;
     }
-    change(message, system, id, account).map_or(System::Malformed, System::Renamed)
+    change(message, system, id, account, at).map_or(System::Malformed, System::Renamed)
 }
 
-fn change(message: &Value, system: &Value, id: &str, account: &AccountKey) -> Option<IdentityChange> {
+fn change(
+    message: &Value,
+    system: &Value,
+    id: &str,
+    account: &AccountKey,
+    at: Time,
+) -> Option<IdentityChange> {
     let text = |name| json::text(system, name).map(str::to_owned);
     let (body_old, body_new) = names_in(json::text(system, "body").unwrap_or_default());
     let new_user = text("user_id").or(body_new);
@@ -63,6 +69,7 @@ fn change(message: &Value, system: &Value, id: &str, account: &AccountKey) -> Op
         new: new.identifiers(account),
         route: new.route(),
         address: new.address(account)?,
+        at,
     })
 }
 
@@ -92,7 +99,7 @@ mod tests {
 
     fn renamed(message: &Value) -> IdentityChange {
         let account = AccountKey::new("whatsapp", "1").unwrap();
-        match read(message, "wamid.S", &account) {
+        match read(message, "wamid.S", &account, Time::default()) {
             System::Renamed(change) => change,
             System::Other => panic!("other: {message}"),
             System::Malformed => panic!("malformed: {message}"),
@@ -170,11 +177,14 @@ mod tests {
         ] {
             let message = json!({"system": system});
             assert!(
-                matches!(read(&message, "1", &account), System::Malformed),
+                matches!(read(&message, "1", &account, Time::default()), System::Malformed),
                 "{message}"
             );
         }
         let other = json!({"system": {"type": "customer_identity_changed", "body": "…"}});
-        assert!(matches!(read(&other, "1", &account), System::Other));
+        assert!(matches!(
+            read(&other, "1", &account, Time::default()),
+            System::Other
+        ));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::window::Template;
 use crate::channel::UnknownPolicy;
 use crate::domain::settings;
 
@@ -34,6 +35,11 @@ pub struct Settings {
     pub reconcile_wait: Duration,
     /// What then: Meta cannot be asked.
     pub unknown: UnknownPolicy,
+    /// For how long the bot is silent on a thread where a colleague has written in the Business app; zero: it is not.
+    #[serde(deserialize_with = "settings::duration")]
+    pub echo_pause: Duration,
+    /// The template that carries replies once the 24-hour window has closed; without one they are dead letters.
+    pub window_template: Option<Template>,
     /// Numbers with a token of their own.
     #[serde(default)]
     pub numbers: Vec<Number>,

@@ -36,6 +36,8 @@ fn settings() -> Settings {
         turn_wait: None,
         reconcile_wait: Duration::from_secs(30),
         unknown: UnknownPolicy::Resend,
+        echo_pause: Duration::from_mins(30),
+        window_template: None,
         numbers: Vec::<Number>::new(),
     }
 }
@@ -47,7 +49,7 @@ fn build_with(settings: Settings, only_text: &str) -> (Arc<dyn Channel>, Arc<Man
         unavailable: String::new(),
         only_text: only_text.to_owned(),
         too_old: String::new(),
-        file_not_read: String::new(),
+        file_not_read: only_text.to_owned(),
         person_called: String::new(),
         forgotten: String::new(),
         help: String::new(),

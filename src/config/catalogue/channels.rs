@@ -1,6 +1,6 @@
 //! The channels' sections.
 
-use super::{DAY, HOUR, Key, Kind, NONE, Section, between, required, set, unset};
+use super::{DAY, HOUR, Key, Kind, NONE, Section, YEAR, between, required, set, unset};
 
 /// Section `slack`.
 pub(super) const SLACK: Section = Section {
@@ -127,6 +127,17 @@ pub(super) const WHATSAPP: Section = Section {
             Kind::Choice(&["resend", "park"]),
             "\"resend\"",
             "What then: resend it, or park it as a dead letter.",
+        ),
+        set(
+            "echo_pause",
+            between(NONE, YEAR),
+            "\"30m\"",
+            "How long the bot is silent where a colleague wrote in the Business app; 0s: not at all.",
+        ),
+        unset(
+            "window_template",
+            Kind::Template,
+            "The template (NAME/LANGUAGE, one body parameter) for replies after the 24-hour window.",
         ),
         unset(
             "numbers",

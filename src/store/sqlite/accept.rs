@@ -1,5 +1,7 @@
 //! Accepting: one read, the decisions of [`plan`](super::plan), one write, whatever the size of the batch.
 
+mod names;
+
 use std::collections::HashSet;
 
 use serde_json::json;
@@ -20,7 +22,7 @@ use crate::store::StoreError;
 /// What is known of the batch's aliases, keys and deliveries.
 const READ: &str = "
     SELECT 1, a.alias, t.id, t.bound, t.last_seq, t.last_part, t.state, t.noticed_at,
-           t.route
+           t.route, a.since, t.address, t.routed_at, t.paused_until
       FROM jsonb_each(?) AS j CROSS JOIN aliases AS a ON a.alias = j.value CROSS JOIN threads AS t ON t.id = a.thread_id;
     SELECT 2, k.key FROM jsonb_each(?) AS j CROSS JOIN keys AS k ON k.key = j.value";
 
@@ -39,22 +41,22 @@ const READ_DELIVERIES: &str = "
 /// message more moves it, up to the longest wait.
 const WRITE: &str = "
     INSERT INTO threads (id, account, place, address, route, country, bound, last_seq, last_part, last_inbound_at,
-                         noticed_at, created_at, updated_at)
+                         noticed_at, created_at, updated_at, routed_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 11
+           value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 11, value ->> 12
       FROM jsonb_each(?) WHERE true
         ON CONFLICT (id) DO UPDATE SET address = excluded.address, route = excluded.route,
            country = coalesce(excluded.country, country), bound = excluded.bound, last_seq = excluded.last_seq,
            last_part = excluded.last_part, last_inbound_at = max(last_inbound_at, excluded.last_inbound_at),
-           noticed_at = excluded.noticed_at, updated_at = excluded.updated_at;
+           noticed_at = excluded.noticed_at, updated_at = excluded.updated_at, routed_at = excluded.routed_at;
     INSERT INTO aliases (alias, thread_id, strength, since)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?) WHERE true
         ON CONFLICT (alias) DO UPDATE SET thread_id = excluded.thread_id, strength = excluded.strength,
            since = excluded.since;
     INSERT INTO keys (key, hour) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?);
-    INSERT INTO messages (thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at)
+    INSERT INTO messages (thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at, quotes)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           value ->> 8
+           value ->> 8, value ->> 9
       FROM jsonb_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, wait, max_wait, first)
     SELECT 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
@@ -86,13 +88,6 @@ const WRITE_RECEIPTS: &str = "
      WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
        AND EXISTS (SELECT 1 FROM deliveries AS d
                     WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state NOT IN ('pending'))";
-
-/// The names that waited on a thread of early names go over to the thread that they belong to.
-const WRITE_ADOPTION: &str = "
-    UPDATE aliases SET thread_id = ? WHERE thread_id = ?;
-    UPDATE threads SET route = early.route, address = early.address
-      FROM (SELECT route, address FROM threads WHERE id = ?) AS early WHERE threads.id = ?;
-    DELETE FROM threads WHERE id = ?";
 
 /// Accepts all batches among the operations.
 pub(super) async fn apply(
@@ -157,6 +152,15 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
                 );
                 keys.extend(change.keys.iter().map(|key| key.as_i64()));
             }
+            Arrival::TakeOver(echo) => {
+                aliases.extend(
+                    echo.identifiers
+                        .iter()
+                        .map(|identifier| identifier.alias.as_str()),
+                );
+                keys.extend(echo.keys.iter().map(|key| key.as_i64()));
+                by_name.push(echo.platform_id.as_str());
+            }
             Arrival::Receipt(receipt) => {
                 by_id.extend(receipt.delivery.map(|id| (id.thread, id.number)));
                 by_name.push(receipt.platform_id.as_str());
@@ -211,9 +215,10 @@ fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
         return Ok(());
     }
     let thread = rows::id(row, 2)?;
-    found
-        .aliases
-        .insert(AliasKey::from_stored(row.try_get(1)?), thread);
+    found.aliases.insert(
+        AliasKey::from_stored(row.try_get(1)?),
+        (thread, rows::time(row, 9)?),
+    );
     let now = ThreadNow {
         bound: row.try_get::<Option<String>, _>(3)?.map(AliasKey::from_stored),
         last_seq: row.try_get(4)?,
@@ -221,12 +226,16 @@ fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
         state: rows::thread_state(row, 6)?,
         noticed_at: rows::optional_time(row, 7)?,
         route: rows::route(row, 8)?,
+        address: AliasKey::from_stored(row.try_get(10)?),
+        routed_at: rows::time(row, 11)?,
+        paused_until: rows::optional_time(row, 12)?,
     };
     found.threads.insert(thread, now);
     Ok(())
 }
 
 async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
+    names::leave(conn, plan).await?;
     if !(plan.threads.is_empty() && plan.keys.is_empty() && plan.aliases.is_empty()) {
         sqlx::query(WRITE)
             .bind(threads_json(plan)?)
@@ -259,16 +268,7 @@ async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreErro
             .bind(thread.to_string());
         reroute.execute(&mut *conn).await?;
     }
-    for (early, thread) in &plan.adoptions {
-        let (early, thread) = (early.to_string(), thread.to_string());
-        let adoption = sqlx::query(WRITE_ADOPTION)
-            .bind(&thread)
-            .bind(&early)
-            .bind(&early)
-            .bind(&thread)
-            .bind(&early);
-        adoption.execute(&mut *conn).await?;
-    }
+    names::adopt_and_pause(conn, plan).await?;
     acts::write(conn, plan).await
 }
 
@@ -288,6 +288,7 @@ fn threads_json(plan: &Plan) -> Result<String, StoreError> {
             write.inbound_at.millis(),
             now.noticed_at.map(Time::millis),
             write.at.millis(),
+            now.routed_at.millis(),
         ]))
     };
     rows::json(&plan.threads.iter().filter_map(row).collect::<Vec<_>>())
@@ -323,7 +324,8 @@ fn messages_json(plan: &Plan) -> Result<String, StoreError> {
             m.code,
             sent,
             at,
-            ended
+            ended,
+            m.quotes
         ])
     };
     rows::json(&plan.messages.iter().map(row).collect::<Vec<_>>())

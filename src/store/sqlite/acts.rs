@@ -28,7 +28,7 @@ const READ_OPEN: &str = "
 /// The parts that acts are about, and their threads.
 const READ_PARTS: &str = "
     SELECT d.thread_id, d.part, d.turn, t.account, t.bound, t.last_seq, t.last_part, t.state, t.noticed_at, t.route,
-           t.address
+           t.address, t.routed_at, t.paused_until
       FROM jsonb_each(?) AS j
      CROSS JOIN deliveries AS d ON d.thread_id = j.value ->> 0 AND d.part = j.value ->> 1
      CROSS JOIN threads AS t ON t.id = d.thread_id";
@@ -134,10 +134,11 @@ impl Asked {
             let read = sqlx::query(READ_PARTS).bind(rows::json(&self.parts)?);
             for row in read.fetch_all(&mut *conn).await? {
                 let thread = rows::id(&row, 0)?;
+                let address = AliasKey::from_stored(row.try_get(10)?);
                 let part = SentPart {
                     turn: row.try_get(2)?,
                     account: rows::account(&row, 3)?,
-                    address: AliasKey::from_stored(row.try_get(10)?),
+                    address: address.clone(),
                 };
                 found.parts.insert(DeliveryId::new(thread, row.try_get(1)?), part);
                 let now = ThreadNow {
@@ -147,6 +148,9 @@ impl Asked {
                     state: rows::thread_state(&row, 7)?,
                     noticed_at: rows::optional_time(&row, 8)?,
                     route: rows::route(&row, 9)?,
+                    address,
+                    routed_at: rows::time(&row, 11)?,
+                    paused_until: rows::optional_time(&row, 12)?,
                 };
                 found.threads.insert(thread, now);
             }
@@ -192,7 +196,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<()
             .execute(&mut *conn)
             .await?;
     }
-    for (thread, at) in &plan.pauses {
+    for (thread, at) in &plan.silenced {
         super::changes::pause(conn, &thread.to_string(), *at).await?;
     }
     Ok(())

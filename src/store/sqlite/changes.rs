@@ -43,9 +43,11 @@ const OPEN: &str = "
     VALUES (?, ?, ?, 'null', 0, ?, ?);
     INSERT INTO aliases (alias, thread_id, strength, since) VALUES (?, ?, 0, ?)";
 
+/// A pause of an operator's lasts until an operator ends it.
+const PAUSE: &str = "UPDATE threads SET state = 'paused', paused_until = NULL, updated_at = ? WHERE id = ?";
+
 /// Messages whose turn has not begun are for the person now, and parts that are not sent yet stay unsent.
-const PAUSE: &str = "
-    UPDATE threads SET state = 'paused', updated_at = ? WHERE id = ?;
+const HAND_OVER: &str = "
     UPDATE messages SET state = 'handed', ended_at = ?
      WHERE thread_id = ? AND state = 'pending'
        AND seq > coalesce((SELECT upto FROM work WHERE kind = 1 AND thread_id = ? AND token IS NOT NULL), 0);
@@ -168,7 +170,7 @@ async fn thread(
     match change {
         ThreadChange::Pause => pause(conn, &id, now).await?,
         ThreadChange::Resume => {
-            let sql = "UPDATE threads SET state = 'open', updated_at = ? WHERE id = ?";
+            let sql = "UPDATE threads SET state = 'open', paused_until = NULL, updated_at = ? WHERE id = ?";
             sqlx::query(sql).bind(at).bind(&id).execute(&mut *conn).await?;
         }
         ThreadChange::Reset => {
@@ -179,19 +181,25 @@ async fn thread(
     Ok(Outcome::Thread(reads::row(conn, &id).await?))
 }
 
-/// The bot falls silent on a thread.
+/// The bot falls silent on a thread, until somebody resumes it.
 pub(super) async fn pause(conn: &mut SqliteConnection, id: &str, now: Time) -> Result<(), StoreError> {
+    sqlx::query(PAUSE).bind(now.millis()).bind(id).execute(&mut *conn).await?;
+    hand_over(conn, id, now).await
+}
+
+/// A person answers on this thread from now on.
+pub(super) async fn hand_over(
+    conn: &mut SqliteConnection,
+    thread: &str,
+    now: Time,
+) -> Result<(), StoreError> {
     let at = now.millis();
-    let pause = sqlx::query(PAUSE)
+    let query = sqlx::query(HAND_OVER)
         .bind(at)
-        .bind(id)
-        .bind(at)
-        .bind(id)
-        .bind(id)
-        .bind(id)
-        .bind(at)
-        .bind(id);
-    pause.execute(conn).await?;
+        .bind(thread)
+        .bind(thread)
+        .bind(thread);
+    query.bind(at).bind(thread).execute(conn).await?;
     Ok(())
 }
 

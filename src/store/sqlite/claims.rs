@@ -23,7 +23,11 @@ const CLAIM_TURNS: &str = "
 const TURN_MESSAGES: &str = concat!(
     "SELECT m.seq, m.platform_id, m.text, m.sent_at, m.accepted_at, ",
     thread_columns!(),
-    " FROM jsonb_each(?) AS j
+    ", CASE WHEN m.quotes IS NOT NULL THEN coalesce(
+           (SELECT d.body FROM deliveries AS d WHERE d.platform_id = m.quotes AND d.thread_id = m.thread_id),
+           (SELECT q.text FROM messages AS q WHERE q.thread_id = m.thread_id AND q.platform_id = m.quotes
+               AND q.seq <> m.seq)) END AS quoted
+       FROM jsonb_each(?) AS j
       CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
       CROSS JOIN threads AS t ON t.id = w.thread_id
       CROSS JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq BETWEEN w.first AND w.upto
@@ -47,7 +51,7 @@ const SEND_PARTS: &str = concat!(
     last_part!(),
     ", ",
     thread_columns!(),
-    " FROM jsonb_each(?) AS j
+    ", d.pauses AS pauses FROM jsonb_each(?) AS j
       CROSS JOIN work AS w ON w.kind = 2 AND w.thread_id = j.value
       CROSS JOIN threads AS t ON t.id = w.thread_id
       CROSS JOIN deliveries AS d ON d.thread_id = w.thread_id
@@ -120,6 +124,7 @@ async fn with_messages(
             id: MessageId::new(thread, row.try_get(0)?),
             platform_id: row.try_get(1)?,
             text: row.try_get(2)?,
+            quoted: row.try_get("quoted")?,
             sent_at: rows::time(&row, 3)?,
             accepted_at: rows::time(&row, 4)?,
         };
@@ -195,6 +200,7 @@ async fn with_parts(
             } else {
                 attempts.saturating_add(1)
             },
+            pauses: row.try_get("pauses")?,
             unknown,
             created_at: rows::time(&row, 5)?,
             last_attempt_at: rows::optional_time(&row, 6)?,

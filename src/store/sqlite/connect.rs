@@ -31,7 +31,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "bridge",
@@ -41,6 +41,11 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         3,
         "actions",
         include_str!("../../../migrations/sqlite/0003_actions.sql"),
+    ),
+    (
+        4,
+        "pauses and quotes",
+        include_str!("../../../migrations/sqlite/0004_pauses_and_quotes.sql"),
     ),
 ];
 

@@ -3,15 +3,18 @@
 //! The batch is gone through in order; what an earlier arrival decided is seen by a later one, as if each had been
 //! written before the next was read.
 
+mod names;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::writes::{
-    DeliveryNow, Found, MessageWrite, NoticeWrite, ReceiptWrite, RevisionWrite, ThreadNow, ThreadWrite,
+    DeliveryNow, Found, MessageWrite, NoticeWrite, PauseWrite, ReceiptWrite, RevisionWrite, ThreadNow,
+    ThreadWrite,
     TurnWrite,
 };
 use crate::domain::account::{AccountKey, AliasKey};
-use crate::domain::identity::{self, Identifier, IdentityChange, Known, Renaming, Resolution};
+use crate::domain::identity::{self, Binding, Identifier, Known, Resolution};
 use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Receipt, Route, Treatment};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
@@ -41,10 +44,13 @@ pub(super) struct Plan {
     pub(super) spoken: HashMap<ThreadId, Time>,
     /// Threads whose conversation is forgotten.
     pub(super) resets: Vec<ThreadId>,
-    /// Threads on which the bot falls silent.
-    pub(super) pauses: Vec<(ThreadId, Time)>,
+    /// Threads on which the bot falls silent until somebody resumes it.
+    pub(super) silenced: Vec<(ThreadId, Time)>,
     /// What people say of answers, as rows.
     pub(super) ratings: Vec<serde_json::Value>,
+    /// Aliases that lead nowhere any more.
+    pub(super) left: Vec<AliasKey>,
+    pub(super) pauses: Vec<PauseWrite>,
 }
 
 impl Plan {
@@ -64,6 +70,7 @@ impl Plan {
             Arrival::Edit(edit) => self.edit(edit, admission.at),
             Arrival::Withdraw(withdrawal) => self.withdraw(withdrawal, admission.at),
             Arrival::Act(act) => self.act(act, admission.at),
+            Arrival::TakeOver(take_over) => self.take_over(take_over, admission.at),
         }
     }
 
@@ -72,6 +79,7 @@ impl Plan {
             &inbound.identifiers,
             inbound.opens,
             &self.known(&inbound.identifiers),
+            inbound.sent_at,
         );
         if resolution == Resolution::NotForUs {
             return Accepted::Ignored("unknown_thread");
@@ -79,13 +87,23 @@ impl Plan {
         if !self.take_keys(&inbound.keys, admission.at) {
             return Accepted::Duplicate;
         }
-        let (thread, point, bind) = match resolution {
-            Resolution::Join { thread, point, bind } => (thread, point, bind),
-            Resolution::Open { point, bind } => (self.open(), point, bind),
+        let (thread, point, bind, lost) = match resolution {
+            Resolution::Join {
+                thread,
+                point,
+                bind,
+                lost,
+            } => (thread, point, bind, lost),
+            Resolution::Open { point, bind, lost } => (self.open(&inbound.address), point, bind, lost),
             Resolution::NotForUs => return Accepted::Ignored("unknown_thread"),
         };
-        self.point(thread, &point, bind, admission.at);
-        self.touch(thread, inbound, admission.at);
+        self.point(
+            thread,
+            &point,
+            bind.map_or(Binding::Keep, Binding::To),
+            inbound.sent_at,
+        );
+        self.touch(thread, inbound, &lost, admission.at);
         self.record(thread, inbound, admission)
     }
 
@@ -95,19 +113,16 @@ impl Plan {
         };
         now.last_seq += 1;
         let seq = now.last_seq;
-        let (state, code, outcome) = match (&inbound.treatment, now.state) {
-            (Treatment::Ignore { reason, .. }, _) => ("ignored", Some(*reason), Accepted::Ignored(reason)),
-            (Treatment::Ask | Treatment::AskAndTell(_), ThreadState::Paused) => {
-                ("handed", None, Accepted::Handed)
-            }
-            (Treatment::Ask | Treatment::AskAndTell(_), ThreadState::Open) => {
-                ("pending", None, Accepted::Queued)
-            }
+        let (state, code, outcome) = match &inbound.treatment {
+            Treatment::Ignore { reason, .. } => ("ignored", Some(*reason), Accepted::Ignored(reason)),
+            _ if now.is_paused(admission.at) => ("handed", None, Accepted::Handed),
+            Treatment::Ask | Treatment::AskAndTell(_) => ("pending", None, Accepted::Queued),
         };
         self.messages.push(MessageWrite {
             id: MessageId::new(thread, seq),
             platform_id: inbound.platform_id.clone(),
             text: inbound.text.clone(),
+            quotes: inbound.quotes.clone(),
             state,
             code,
             sent_at: inbound.sent_at,
@@ -142,7 +157,7 @@ impl Plan {
             return;
         };
         let lately = now.noticed_at.is_some_and(|last| at.since(last) < NOTICE_EVERY);
-        if lately || text.is_empty() || now.state == ThreadState::Paused {
+        if lately || text.is_empty() || now.is_paused(at) {
             return;
         }
         now.noticed_at = Some(at);
@@ -183,75 +198,16 @@ impl Plan {
         Accepted::Applied { found, billed }
     }
 
-    fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
-        if !self.take_keys(&change.keys, at) {
-            return Accepted::Duplicate;
-        }
-        let all: Vec<Identifier> = change.old.iter().chain(&change.new).cloned().collect();
-        match identity::rename(&change.old, &change.new, &self.known(&all)) {
-            Renaming::Rename {
-                thread,
-                point,
-                bind,
-                adopt,
-            } => {
-                self.point(thread, &point, bind, at);
-                self.reroute(thread, change, at);
-                if let Some(early) = adopt {
-                    self.adopt(early, thread);
-                }
-                Accepted::Applied {
-                    found: false,
-                    billed: false,
-                }
-            }
-            Renaming::Keep { point, bind } => {
-                let thread = self.open();
-                self.point(thread, &point, bind, at);
-                self.reroute(thread, change, at);
-                Accepted::Unknown
-            }
-            Renaming::Nothing => Accepted::Unknown,
-        }
-    }
-
-    /// The route of the latest name stays where a later change came first.
-    fn reroute(&mut self, thread: ThreadId, change: &IdentityChange, at: Time) {
-        let write = ThreadWrite {
-            account: change.account.clone(),
-            place: None,
-            address: change.address.clone(),
-            route: change.route.to_string(),
-            country: None,
-            inbound_at: Time::default(),
-            at,
-        };
-        self.set_route(thread, &change.route);
-        self.threads.insert(thread, write);
-    }
-
-    fn adopt(&mut self, early: ThreadId, thread: ThreadId) {
-        for found in self.found.aliases.values_mut().filter(|found| **found == early) {
-            *found = thread;
-        }
-        if let Some(write) = self.threads.remove(&early) {
-            self.threads.insert(thread, write);
-        }
-        self.aliases
-            .values_mut()
-            .filter(|row| row.0 == early)
-            .for_each(|row| row.0 = thread);
-        self.adoptions.push((early, thread));
-    }
-
     pub(super) fn known(&self, identifiers: &[Identifier]) -> HashMap<AliasKey, Known> {
         let look = |identifier: &Identifier| {
-            let thread = *self.found.aliases.get(&identifier.alias)?;
+            let (thread, since) = *self.found.aliases.get(&identifier.alias)?;
             let now = self.found.threads.get(&thread)?;
             let known = Known {
                 thread,
                 bound: now.bound.clone(),
                 written: now.last_seq > 0,
+                since,
+                told: now.routed_at,
             };
             Some((identifier.alias.clone(), known))
         };
@@ -271,7 +227,7 @@ impl Plan {
         fresh
     }
 
-    pub(super) fn open(&mut self) -> ThreadId {
+    pub(super) fn open(&mut self, address: &AliasKey) -> ThreadId {
         let thread = ThreadId::new();
         let now = ThreadNow {
             bound: None,
@@ -280,22 +236,32 @@ impl Plan {
             state: ThreadState::Open,
             noticed_at: None,
             route: Route::Null,
+            address: address.clone(),
+            routed_at: Time::default(),
+            paused_until: None,
         };
         self.found.threads.insert(thread, now);
         thread
     }
 
-    pub(super) fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Option<AliasKey>, at: Time) {
+    pub(super) fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Binding, since: Time) {
         for identifier in point {
-            let before = self.found.aliases.insert(identifier.alias.clone(), thread);
-            self.take_from(before.filter(|other| *other != thread), &identifier.alias);
+            let before = self
+                .found
+                .aliases
+                .insert(identifier.alias.clone(), (thread, since));
+            let loser = before.map(|(other, _)| other).filter(|other| *other != thread);
+            self.take_from(loser, &identifier.alias);
             self.aliases.insert(
                 identifier.alias.clone(),
-                (thread, identifier.strength.as_i64(), at),
+                (thread, identifier.strength.as_i64(), since),
             );
         }
-        if let Some(now) = self.found.threads.get_mut(&thread).filter(|_| bind.is_some()) {
-            now.bound = bind;
+        if let Some(now) = self.found.threads.get_mut(&thread) {
+            match bind {
+                Binding::Keep => {}
+                Binding::To(name) | Binding::Loosen(name) => now.bound = Some(name),
+            }
         }
     }
 
@@ -315,7 +281,7 @@ impl Plan {
         }
     }
 
-    fn touch(&mut self, thread: ThreadId, inbound: &Inbound, at: Time) {
+    fn touch(&mut self, thread: ThreadId, inbound: &Inbound, lost: &[AliasKey], at: Time) {
         let inbound_at = self
             .threads
             .get(&thread)
@@ -324,19 +290,34 @@ impl Plan {
             account: inbound.account.clone(),
             place: inbound.place.clone(),
             address: inbound.address.clone(),
-            route: inbound.route.to_string(),
+            route: String::new(),
             country: inbound.country.clone(),
             inbound_at,
             at,
         };
-        self.set_route(thread, &inbound.route);
-        self.threads.insert(thread, write);
+        self.write_thread(thread, write, without(&inbound.route, lost), inbound.sent_at);
     }
 
-    pub(super) fn set_route(&mut self, thread: ThreadId, route: &Route) {
-        if let Some(now) = self.found.threads.get_mut(&thread) {
-            now.route = route.clone();
+    /// Writes a thread with its route and address, or with those that it has if they are newer.
+    pub(super) fn write_thread(&mut self, thread: ThreadId, mut write: ThreadWrite, route: Route, said_at: Time) {
+        let Some(now) = self.found.threads.get_mut(&thread) else {
+            return;
+        };
+        if said_at >= now.routed_at {
+            now.route = route;
+            now.address = write.address;
+            now.routed_at = said_at;
         }
+        write.route = now.route.to_string();
+        write.address = now.address.clone();
         self.reroutes.remove(&thread);
+        self.threads.insert(thread, write);
     }
+}
+
+/// A route without what leads to somebody else.
+fn without<'a>(route: &Route, lost: impl IntoIterator<Item = &'a AliasKey>) -> Route {
+    lost.into_iter().fold(route.clone(), |route, alias| {
+        identity::route_without(&route, alias).unwrap_or(route)
+    })
 }

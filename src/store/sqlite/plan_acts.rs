@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::writes::{NoticeWrite, OpenMessage, RevisionWrite, ThreadWrite};
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::act::{Act, Alert, Deed, Edit, Whereabouts, Withdrawal};
-use crate::domain::identity::{self, Identifier, Resolution, Strength};
+use crate::domain::identity::{self, Binding, Identifier, Resolution, Strength};
 use crate::domain::message::{Accepted, Opens};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
@@ -43,7 +43,7 @@ impl Plan {
     }
 
     fn thread_of(&self, identifiers: &[Identifier]) -> Option<ThreadId> {
-        let find = |name: &Identifier| self.found.aliases.get(&name.alias).copied();
+        let find = |name: &Identifier| self.found.aliases.get(&name.alias).map(|(thread, _)| *thread);
         identifiers.iter().find_map(find)
     }
 
@@ -120,14 +120,21 @@ impl Plan {
                 route,
             } => (identifiers, address, place, route),
         };
-        let thread = match identity::resolve(identifiers, Opens::Thread, &self.known(identifiers)) {
-            Resolution::Join { thread, point, bind } => {
-                self.point(thread, &point, bind, at);
+        let thread = match identity::resolve(
+            identifiers,
+            Opens::Thread,
+            &self.known(identifiers),
+            act.at,
+        ) {
+            Resolution::Join {
+                thread, point, bind, ..
+            } => {
+                self.point(thread, &point, bind.map_or(Binding::Keep, Binding::To), act.at);
                 thread
             }
-            Resolution::Open { point, bind } => {
-                let thread = self.open();
-                self.point(thread, &point, bind, at);
+            Resolution::Open { point, bind, .. } => {
+                let thread = self.open(address);
+                self.point(thread, &point, bind.map_or(Binding::Keep, Binding::To), act.at);
                 thread
             }
             Resolution::NotForUs => return None,
@@ -141,8 +148,7 @@ impl Plan {
             inbound_at: act.at,
             at,
         };
-        self.set_route(thread, route);
-        self.threads.insert(thread, write);
+        self.write_thread(thread, write, route.clone(), act.at);
         Some((thread, act.account.clone(), address.clone()))
     }
 
@@ -153,7 +159,7 @@ impl Plan {
             Deed::Reset { also } => {
                 let further = also
                     .iter()
-                    .filter_map(|alias| self.found.aliases.get(alias).copied());
+                    .filter_map(|alias| self.found.aliases.get(alias).map(|(thread, _)| *thread));
                 self.resets.extend(further);
                 self.resets.push(thread);
             }
@@ -161,11 +167,12 @@ impl Plan {
                 let Some(now) = self.found.threads.get_mut(&thread) else {
                     return false;
                 };
-                if now.state == ThreadState::Paused {
+                if now.is_paused(at) && now.paused_until.is_none() {
                     return false;
                 }
                 now.state = ThreadState::Paused;
-                self.pauses.push((thread, at));
+                now.paused_until = None;
+                self.silenced.push((thread, at));
             }
             Deed::Rate { person, helpful } => {
                 let turn = match &act.on {
@@ -202,14 +209,14 @@ impl Plan {
         let Some(alias) = account.alias(&[&alert.room]) else {
             return;
         };
-        let known = self.found.aliases.get(&alias).copied();
+        let known = self.found.aliases.get(&alias).map(|(thread, _)| *thread);
         let thread = known.unwrap_or_else(|| {
-            let thread = self.open();
+            let thread = self.open(&alias);
             let name = Identifier {
                 alias: alias.clone(),
                 strength: Strength::Root,
             };
-            self.point(thread, &[name], None, at);
+            self.point(thread, &[name], Binding::Keep, at);
             let write = ThreadWrite {
                 account: account.clone(),
                 place: Some(alert.room.clone()),
@@ -219,8 +226,7 @@ impl Plan {
                 inbound_at: Time::default(),
                 at,
             };
-            self.set_route(thread, &alert.route);
-            self.threads.insert(thread, write);
+            self.write_thread(thread, write, alert.route.clone(), at);
             thread
         });
         self.say(thread, alert.text.replace(THREAD, about.as_str()), account, at);

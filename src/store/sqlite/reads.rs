@@ -24,13 +24,27 @@ const BACKLOG: &str = "
            AND d.state IN ('pending', 'sending', 'unknown')
          WHERE w.kind = 2)";
 
-const THREAD: &str =
-    "SELECT id, account, address, state, conversation_id, updated_at FROM threads WHERE id = ?";
+/// A thread's state now: a pause that has ended by itself is none.
+macro_rules! state_now {
+    () => {
+        "CASE WHEN paused_until <= unixepoch('subsec') * 1000 THEN 'open' ELSE state END"
+    };
+}
 
-const THREADS: &str = "
-    SELECT id, account, address, state, conversation_id, updated_at FROM threads
-     WHERE (?1 IS NULL OR account LIKE ?1 || '/%') AND (?2 IS NULL OR state = ?2)
-     ORDER BY updated_at DESC, id DESC LIMIT ?3";
+const THREAD: &str = concat!(
+    "SELECT id, account, address, ",
+    state_now!(),
+    ", conversation_id, updated_at FROM threads WHERE id = ?"
+);
+
+const THREADS: &str = concat!(
+    "SELECT id, account, address, ",
+    state_now!(),
+    ", conversation_id, updated_at FROM threads
+     WHERE (?1 IS NULL OR account LIKE ?1 || '/%') AND (?2 IS NULL OR ?2 = ",
+    state_now!(),
+    ") ORDER BY updated_at DESC, id DESC LIMIT ?3"
+);
 
 const FIND: &str = "
     SELECT id FROM threads WHERE id = ? UNION ALL SELECT thread_id FROM aliases WHERE alias = ? LIMIT 1";

@@ -18,7 +18,7 @@ use crate::store::StoreError;
 const READ: &str = concat!(
     "
     SELECT w.thread_id, w.token, d.part, d.kind, d.body, d.state, d.attempts, d.created_at, d.attempted_at,
-           d.asked_at, t.route, ",
+           d.asked_at, t.route, t.last_inbound_at, d.pauses, ",
     last_part!(),
     "
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
@@ -35,10 +35,11 @@ const WRITE: &str = "
            state = CASE WHEN deliveries.state IN ('dead', 'sent', 'withdrawn') THEN deliveries.state ELSE j.state END,
            platform_id = coalesce(j.platform_id, deliveries.platform_id),
            code = coalesce(deliveries.code, j.code), reason = coalesce(deliveries.reason, j.reason),
-           attempts = deliveries.attempts - j.uncounted,
+           attempts = deliveries.attempts - j.uncounted, pauses = j.pauses,
            ended_at = CASE WHEN j.state IN ('sent', 'dead') THEN j.at ELSE deliveries.ended_at END
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS state, value ->> 3 AS platform_id,
-                   value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS uncounted, value ->> 7 AS at
+                   value ->> 4 AS code, value ->> 5 AS reason, value ->> 6 AS uncounted, value ->> 7 AS at,
+                   value ->> 8 AS pauses
               FROM jsonb_each(?)) AS j
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
     UPDATE deliveries SET state = 'sending', attempts = attempts + 1, attempted_at = j.at
@@ -55,6 +56,7 @@ struct Held {
     token: Option<i64>,
     next: Option<NextPart>,
     route: Route,
+    last_inbound_at: Time,
 }
 
 /// The part that comes next.
@@ -65,6 +67,7 @@ struct NextPart {
     last: bool,
     fresh: bool,
     attempts: i64,
+    pauses: u32,
     created_at: Time,
     attempted_at: Option<Time>,
     asked_at: Option<Time>,
@@ -136,6 +139,7 @@ async fn read(
                 created_at: rows::time(&row, 7)?,
                 attempted_at: rows::optional_time(&row, 8)?,
                 asked_at: rows::optional_time(&row, 9)?,
+                pauses: row.try_get(12)?,
             }),
         };
         held.insert(
@@ -144,6 +148,7 @@ async fn read(
                 token: row.try_get(1)?,
                 next,
                 route: rows::route(&row, 10)?,
+                last_inbound_at: rows::time(&row, 11)?,
             },
         );
     }
@@ -156,12 +161,12 @@ impl Ends {
         match &settlement.outcome {
             SendOutcome::Sent { platform_id } => {
                 self.deliveries
-                    .push(json!([thread, part, "sent", platform_id, null, null, 0, at]));
+                    .push(json!([thread, part, "sent", platform_id, null, null, 0, at, 0]));
                 self.go_on(claim, settlement, held)
             }
             SendOutcome::Dead { code, reason } => {
                 self.deliveries
-                    .push(json!([thread, part, "dead", null, code, reason, 0, at]));
+                    .push(json!([thread, part, "dead", null, code, reason, 0, at, 0]));
                 self.go_on(claim, settlement, held)
             }
             SendOutcome::Again {
@@ -171,14 +176,20 @@ impl Ends {
                 ..
             } => {
                 let uncounted = i64::from(!counts && !claim.unknown);
-                self.deliveries
-                    .push(json!([thread, part, "pending", null, null, null, uncounted, at]));
+                let pauses = match (counts, by) {
+                    (true, _) => 0,
+                    (false, None) => claim.pauses.saturating_add(1),
+                    (false, Some(_)) => claim.pauses,
+                };
+                self.deliveries.push(json!([
+                    thread, part, "pending", null, null, null, uncounted, at, pauses
+                ]));
                 self.work.push(json!([thread, null, due.millis(), null, by]));
                 None
             }
             SendOutcome::Unknown { look_at, .. } => {
                 self.deliveries
-                    .push(json!([thread, part, "unknown", null, null, null, 0, at]));
+                    .push(json!([thread, part, "unknown", null, null, null, 0, at, 0]));
                 self.work
                     .push(json!([thread, null, look_at.millis(), null, null]));
                 None
@@ -215,6 +226,7 @@ impl Ends {
             // The person's names may have changed since the part before.
             thread: Thread {
                 route: held.route,
+                last_inbound_at: held.last_inbound_at,
                 ..claim.thread.clone()
             },
             delivery: DeliveryId::new(thread, next.part),
@@ -222,6 +234,7 @@ impl Ends {
             body: next.body,
             last: next.last,
             attempt: u32::try_from(next.attempts + 1).unwrap_or(1),
+            pauses: next.pauses,
             unknown: false,
             asked_at: next.asked_at,
             created_at: next.created_at,

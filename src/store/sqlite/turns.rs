@@ -10,14 +10,15 @@ use super::rows;
 use crate::domain::delivery::{DeliveryKind, SendClaim};
 use crate::domain::message::Route;
 use crate::domain::routing::send_lane;
+use crate::domain::thread::ThreadState;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, End, TurnClaim};
 use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
 use crate::store::StoreError;
 
 /// Who holds each turn now, and what its thread has.
 const READ: &str = "
-    SELECT w.thread_id, w.token, w.upto < t.last_seq OR w.reopened IS NOT NULL, t.last_part, t.state = 'paused', s.thread_id IS NOT NULL,
-           t.noticed_at, t.route
+    SELECT w.thread_id, w.token, w.upto < t.last_seq OR w.reopened IS NOT NULL, t.last_part, t.state, s.thread_id IS NOT NULL,
+           t.noticed_at, t.route, t.paused_until, t.last_inbound_at
       FROM jsonb_each(?) AS j
      CROSS JOIN work AS w ON w.kind = 1 AND w.thread_id = j.value
      CROSS JOIN threads AS t ON t.id = w.thread_id
@@ -69,10 +70,18 @@ struct Held {
     token: Option<i64>,
     more: bool,
     last_part: i64,
-    paused: bool,
+    state: ThreadState,
+    paused_until: Option<Time>,
     sending: bool,
     noticed_at: Option<Time>,
     route: Route,
+    last_inbound_at: Time,
+}
+
+impl Held {
+    fn is_paused(&self, at: Time) -> bool {
+        self.state == ThreadState::Paused && self.paused_until.is_none_or(|until| until > at)
+    }
 }
 
 /// What the ends of some turns write.
@@ -168,10 +177,12 @@ async fn read(
             token: row.try_get(1)?,
             more: row.try_get::<Option<bool>, _>(2)?.unwrap_or(false),
             last_part: row.try_get(3)?,
-            paused: row.try_get(4)?,
+            state: rows::thread_state(&row, 4)?,
             sending: row.try_get(5)?,
             noticed_at: rows::optional_time(&row, 6)?,
             route: rows::route(&row, 7)?,
+            paused_until: rows::optional_time(&row, 8)?,
+            last_inbound_at: rows::time(&row, 9)?,
         };
         held.insert(rows::id(&row, 0)?, now);
     }
@@ -186,7 +197,7 @@ fn owned<'h>(held: &'h HashMap<ThreadId, Held>, claim: &ClaimKey) -> Option<&'h 
 impl Ends {
     fn answer(&mut self, claim: &TurnClaim, done: &CompletedTurn, held: &Held) -> Option<SendClaim> {
         // A person took over while the agent thought: its answer comes too late.
-        let (state, parts) = if held.paused {
+        let (state, parts) = if held.is_paused(done.at) {
             ("handed", &[][..])
         } else {
             ("answered", &done.parts[..])
@@ -242,6 +253,7 @@ impl Ends {
         thread.conversation_id = Some(done.conversation_id.clone());
         // The person's names may have changed while the agent thought.
         thread.route = held.route.clone();
+        thread.last_inbound_at = held.last_inbound_at;
         Some(SendClaim {
             key: ClaimKey {
                 thread: claim.key.thread,
@@ -254,6 +266,7 @@ impl Ends {
             body: body.clone(),
             last: parts.len() == 1,
             attempt: 1,
+            pauses: 0,
             unknown: false,
             asked_at,
             created_at: done.at,
@@ -277,7 +290,7 @@ impl Ends {
         let apology = burial
             .apology
             .as_ref()
-            .filter(|apology| !held.paused && !lately(apology));
+            .filter(|apology| !held.is_paused(burial.at) && !lately(apology));
         let (mut last_part, mut noticed) = (held.last_part, held.noticed_at.map(Time::millis));
         if let Some(apology) = apology {
             last_part += 1;

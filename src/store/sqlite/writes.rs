@@ -17,6 +17,17 @@ pub(super) struct ThreadNow {
     pub(super) state: ThreadState,
     pub(super) noticed_at: Option<Time>,
     pub(super) route: Route,
+    pub(super) address: AliasKey,
+    /// When it was last said where replies go, by the platform's time.
+    pub(super) routed_at: Time,
+    pub(super) paused_until: Option<Time>,
+}
+
+impl ThreadNow {
+    /// Whether a person answers at this time.
+    pub(super) fn is_paused(&self, at: Time) -> bool {
+        self.state == ThreadState::Paused && self.paused_until.is_none_or(|until| until > at)
+    }
 }
 
 /// A delivery that a receipt may speak of.
@@ -49,7 +60,8 @@ pub(super) struct SentPart {
 /// What the read found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) aliases: HashMap<AliasKey, ThreadId>,
+    /// Where each alias leads, and since when.
+    pub(super) aliases: HashMap<AliasKey, (ThreadId, Time)>,
     pub(super) threads: HashMap<ThreadId, ThreadNow>,
     pub(super) keys: HashSet<DedupKey>,
     pub(super) deliveries: Vec<DeliveryNow>,
@@ -77,6 +89,7 @@ pub(super) struct MessageWrite {
     pub(super) id: MessageId,
     pub(super) platform_id: String,
     pub(super) text: String,
+    pub(super) quotes: Option<String>,
     pub(super) state: &'static str,
     pub(super) code: Option<&'static str>,
     pub(super) sent_at: Time,
@@ -115,4 +128,12 @@ pub(super) struct RevisionWrite {
 pub(super) struct ReceiptWrite {
     pub(super) delivery: DeliveryId,
     pub(super) receipt: Receipt,
+}
+
+/// A pause that ends by itself.
+#[derive(Debug)]
+pub(super) struct PauseWrite {
+    pub(super) thread: ThreadId,
+    pub(super) until: Time,
+    pub(super) at: Time,
 }

@@ -93,11 +93,20 @@ fn as_sent(call: &Call) -> Option<Sent> {
         phone_number_id: call.path.split('/').nth(2)?.to_owned(),
         to: text(&call.json["to"]),
         recipient: text(&call.json["recipient"]),
-        body: text(&call.json["text"]["body"]).unwrap_or_default(),
+        body: written(&call.json).to_owned(),
         opaque: text(&call.json["biz_opaque_callback_data"]),
         wamid,
         call: call.clone(),
     })
+}
+
+/// A message's text, or what a template carries.
+fn written(message: &Value) -> &str {
+    let parameter = &message["template"]["components"][0]["parameters"][0]["text"];
+    message["text"]["body"]
+        .as_str()
+        .or(parameter.as_str())
+        .unwrap_or_default()
 }
 
 /// The service.
@@ -138,8 +147,18 @@ impl Meta {
         let Some(person) = person.filter(|person| !person.is_empty()) else {
             return error(400, 131_008, "Required parameter is missing: to or recipient.");
         };
-        let body = message["text"]["body"].as_str().unwrap_or_default();
-        if message["type"] != "text" || body.is_empty() || body.encode_utf16().count() > 4096 {
+        let body = written(message);
+        let takes = match message["type"].as_str() {
+            Some("text") => body.encode_utf16().count() <= 4096,
+            Some("template") => {
+                let template = &message["template"];
+                template["name"] == "late_reply"
+                    && template["language"]["code"] == "en_US"
+                    && !body.contains('\n')
+            }
+            _ => false,
+        };
+        if body.is_empty() || !takes {
             return error(400, 131_009, "Parameter value is not valid.");
         }
         self.sent += 1;

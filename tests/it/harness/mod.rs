@@ -32,10 +32,10 @@ pub(crate) use slack_stub::SlackStub;
 pub(crate) use stub::{Answer, Call, Fault, Gate};
 pub(crate) use traffic::{Webhook, replies, said, seed, wait_all_answered};
 pub(crate) use web::{Reply, get, post};
-pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, webhook};
+pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, echo, webhook};
 pub(crate) use world::{
-    APOLOGY, APP_SECRET, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World, eventually,
-    unix_now,
+    APOLOGY, APP_SECRET, FILE_NOT_READ, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World,
+    eventually, unix_now,
 };
 
 use std::time::Duration;

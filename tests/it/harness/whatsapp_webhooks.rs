@@ -122,3 +122,12 @@ pub(crate) fn batch(phone_number_id: &str, messages: &[Incoming], statuses: &[St
     json!({"object": "whatsapp_business_account",
         "entry": [{"id": "100", "changes": [{"field": "messages", "value": value}]}]})
 }
+
+/// A webhook with what a colleague wrote in the Business app.
+pub(crate) fn echo(phone_number_id: &str, echo: Value) -> Value {
+    let value = json!({"messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "15550000000", "phone_number_id": phone_number_id},
+        "message_echoes": [echo]});
+    json!({"object": "whatsapp_business_account",
+        "entry": [{"id": "100", "changes": [{"field": "smb_message_echoes", "value": value}]}]})
+}

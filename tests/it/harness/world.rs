@@ -24,6 +24,8 @@ pub(crate) const NUMBER: &str = "106540352242922";
 pub(crate) const APOLOGY: &str = "I can not answer right now.";
 /// What a person reads who sent something other than text.
 pub(crate) const ONLY_TEXT: &str = "I only understand text.";
+/// What a person reads whose words came with a file.
+pub(crate) const FILE_NOT_READ: &str = "I read your words and no files.";
 /// What a person reads whose message came too late.
 pub(crate) const TOO_OLD: &str = "Your message reached me too late.";
 
@@ -110,6 +112,7 @@ impl World {
             .set("retry.delivery", json!(["100ms", "200ms", "400ms"]))
             .set("messages.unavailable", APOLOGY)
             .set("messages.only_text", ONLY_TEXT)
+            .set("messages.file_not_read", FILE_NOT_READ)
             .set("messages.too_old", TOO_OLD);
         Self {
             daemon: None,

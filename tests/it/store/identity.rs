@@ -17,6 +17,7 @@ fn change(id: &str, old: &[&str], new: &[&str], when: i64) -> Admission {
         new: names(new),
         route: serde_json::json!({ "to": new }),
         address: alias(new[0]),
+        at: at(when),
     };
     admit(Arrival::Identity(change), at(when))
 }

@@ -1,6 +1,7 @@
 //! What every store must do, method by method. The suite knows the trait only; each database runs all of it.
 
 mod accepting;
+mod histories;
 mod identity;
 mod operating;
 mod people;
@@ -173,6 +174,7 @@ fn inbound(id: &str, names: &[&str], text: &str, sent_at: Time) -> Inbound {
         platform_id: id.to_owned(),
         sent_at,
         text: text.to_owned(),
+        quotes: None,
         treatment: Treatment::Ask,
     }
 }

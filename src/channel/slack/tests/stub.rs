@@ -132,6 +132,7 @@ pub(super) fn claim(account: &str, route: Value) -> SendClaim {
         body: "fish &amp; chips".to_owned(),
         last: false,
         attempt: 1,
+        pauses: 0,
         unknown: false,
         asked_at: None,
         created_at: NOW,

@@ -11,17 +11,14 @@ fn answer(status: u16, body: &Value) -> Answer {
     }
 }
 
-fn coded(status: u16, code: i64, attempt: u32) -> SendDisposition {
+fn coded(status: u16, code: i64, pauses: u32) -> SendDisposition {
     let body = json!({"error": {"message": "m", "code": code, "error_data": {"details": "d"}}});
-    refusal(&answer(status, &body), attempt).disposition
+    refusal(&answer(status, &body), pauses).disposition
 }
 
-fn pause(disposition: SendDisposition) -> Duration {
+fn pause(disposition: SendDisposition, expected: Scope) -> Duration {
     match disposition {
-        SendDisposition::Pause {
-            scope: Scope::Account,
-            after,
-        } => after,
+        SendDisposition::Pause { scope, after } if scope == expected => after,
         other => panic!("{other:?}"),
     }
 }
@@ -40,14 +37,18 @@ fn no_code_stands_twice_in_the_table() {
 
 #[test]
 fn what_the_operator_must_mend_is_held_whatever_the_status() {
-    let codes = [
-        0, 190, 3, 10, 200, 230, 299, 131_005, 131_048, 131_064, 368, 131_031, 130_497, 131_042, 131_045,
-        133_010, 33, 131_037, 133_016,
-    ];
-    for code in codes {
-        for status in [200, 400, 401, 500] {
-            assert_eq!(coded(status, code, 1), SendDisposition::Hold, "{code}");
+    for status in [200, 400, 401, 500] {
+        for code in [0, 190, 3, 10, 200, 230, 299, 368, 131_031, 131_042] {
+            assert_eq!(coded(status, code, 0), SendDisposition::HoldFamily, "{code}");
         }
+        for code in [131_005, 131_048, 131_064, 131_045, 133_010, 33, 131_037, 133_016] {
+            assert_eq!(coded(status, code, 0), SendDisposition::Hold, "{code}");
+        }
+        // A country where the account may not write concerns the people there only.
+        assert_eq!(
+            pause(coded(status, 130_497, 0), Scope::Thread),
+            Duration::from_mins(1)
+        );
     }
 }
 
@@ -75,14 +76,21 @@ fn a_passing_error_is_ambiguous_only_with_a_server_error() {
 
 #[test]
 fn each_throttle_waits_as_its_limit_asks() {
-    for (attempt, seconds) in [(1, 1), (2, 4), (3, 16), (4, 64), (5, 256), (99, 4096)] {
-        let after = Some(Duration::from_secs(seconds));
-        assert_eq!(coded(400, 131_056, attempt), SendDisposition::Retry { after });
+    for (pauses, seconds) in [(0, 1), (1, 4), (2, 16), (3, 64), (4, 256), (99, 4096)] {
+        let after = pause(coded(400, 131_056, pauses), Scope::Thread);
+        assert_eq!(after, Duration::from_secs(seconds));
     }
-    assert!((1.0..1.3).contains(&pause(coded(429, 130_429, 1)).as_secs_f64()));
-    assert_eq!(pause(coded(429, 130_429, 9)), Duration::from_mins(1));
+    for (pauses, least) in [(0, 1.0), (1, 4.0), (2, 16.0)] {
+        let after = pause(coded(429, 130_429, pauses), Scope::Account).as_secs_f64();
+        assert!((least..least * 1.25).contains(&after), "{after}");
+    }
+    assert_eq!(
+        pause(coded(429, 130_429, 9), Scope::Account),
+        Duration::from_mins(1)
+    );
     for code in [4, 80_007] {
-        assert!((180.0..226.0).contains(&pause(coded(400, code, 1)).as_secs_f64()));
+        let after = pause(coded(400, code, 0), Scope::Family).as_secs_f64();
+        assert!((180.0..226.0).contains(&after), "{after}");
     }
 }
 
@@ -90,9 +98,15 @@ fn each_throttle_waits_as_its_limit_asks() {
 fn a_pause_is_never_shorter_than_asked() {
     let mut throttled = answer(429, &json!({"error": {"code": 130_429}}));
     throttled.headers.insert("retry-after", "120".parse().unwrap());
-    assert_eq!(pause(refusal(&throttled, 1).disposition), Duration::from_mins(2));
+    assert_eq!(
+        pause(refusal(&throttled, 0).disposition, Scope::Account),
+        Duration::from_mins(2)
+    );
     throttled.body.clear();
-    assert_eq!(pause(refusal(&throttled, 1).disposition), Duration::from_mins(2));
+    assert_eq!(
+        pause(refusal(&throttled, 0).disposition, Scope::Account),
+        Duration::from_mins(2)
+    );
 }
 
 #[test]
@@ -100,7 +114,7 @@ fn an_unlisted_code_is_judged_by_its_status() {
     assert_eq!(coded(500, 999_999, 1), SendDisposition::Unknown);
     assert_eq!(coded(401, 999_999, 1), SendDisposition::Hold);
     assert_eq!(coded(400, 999_999, 1), SendDisposition::Dead);
-    pause(coded(429, 999_999, 1));
+    pause(coded(429, 999_999, 0), Scope::Account);
     let passing = json!({"error": {"code": 999_999, "is_transient": true}});
     assert_eq!(
         refusal(&answer(400, &passing), 1).disposition,
@@ -125,7 +139,7 @@ fn without_a_code_the_status_must_do() {
             (expected, format!("http_{status}"))
         );
     }
-    pause(refusal(&answer(429, &json!(null)), 1).disposition);
+    pause(refusal(&answer(429, &json!(null)), 0).disposition, Scope::Account);
 }
 
 #[test]

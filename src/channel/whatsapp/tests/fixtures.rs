@@ -43,6 +43,7 @@ fn summary(received: &Received) -> String {
             };
             format!("{fate} billable {:?}", receipt.billable)
         }
+        Arrival::TakeOver(echo) => format!("silent for {}", names(&echo.identifiers)),
         Arrival::Identity(change) => format!("{} now {}", names(&change.old), names(&change.new)),
         other => panic!("Meta sends no such thing: {other:?}"),
     };
@@ -61,8 +62,14 @@ const EXPECTED: &[(&str, &str)] = &[
     ("07_pywa_message_voice", "notice audio of @"),
     ("10_pywa_message_reaction", "ignore reaction of @"),
     ("12_pywa_message_unreaction_no_emoji", "ignore reaction of @"),
-    ("13_pywa_message_current_location", "notice location of @"),
-    ("15_pywa_message_contacts", "notice contacts of @"),
+    (
+        "13_pywa_message_current_location",
+        "ask \"[Forwarded]\\nLocation: (12.25089, 43.90539)\" of @",
+    ),
+    (
+        "15_pywa_message_contacts",
+        "ask \"Contact: Chandler Bing, +1 555-555-5555\\nContact: Monica, +1 666-666-6666\\nContact: Rachel Green, +1 777-777-7777\" of @",
+    ),
     ("17_pywa_message_unsupported", "notice unsupported of @"),
     ("19_pywa_message_reply", "ask \"replied text\" of @"),
     ("24_pywa_message_status_sent", "sent billable Some(true)"),

@@ -83,6 +83,7 @@ fn claim(route: Route) -> SendClaim {
         body: "An answer.".to_owned(),
         last: true,
         attempt: 2,
+        pauses: 0,
         unknown: false,
         asked_at: None,
         created_at: NOW,
@@ -184,8 +185,8 @@ async fn refusals_are_judged_by_metas_code_whatever_the_status() {
             .to_string()
     };
     for (status, code, expected) in [
-        (401, 190, SendDisposition::Hold),
-        (500, 131_042, SendDisposition::Hold),
+        (401, 190, SendDisposition::HoldFamily),
+        (500, 131_042, SendDisposition::HoldFamily),
         (400, 131_047, SendDisposition::Dead),
         (200, 131_026, SendDisposition::Dead),
         (500, 131_000, SendDisposition::Unknown),
@@ -193,8 +194,9 @@ async fn refusals_are_judged_by_metas_code_whatever_the_status() {
         (
             400,
             131_056,
-            SendDisposition::Retry {
-                after: Some(Duration::from_secs(4)),
+            SendDisposition::Pause {
+                scope: Scope::Thread,
+                after: Duration::from_secs(1),
             },
         ),
     ] {

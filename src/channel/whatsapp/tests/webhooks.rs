@@ -136,7 +136,7 @@ fn other_content_is_noticed_and_a_caption_asked() {
     );
     assert_eq!(
         of_kind("location", json!({"latitude": 1.5, "longitude": 2})),
-        noticed("location")
+        ("Location: (1.5, 2)".to_owned(), Treatment::Ask)
     );
     assert_eq!(of_kind("contacts", json!([{"phones": []}])), noticed("contacts"));
     assert_eq!(
@@ -159,7 +159,10 @@ fn other_content_is_noticed_and_a_caption_asked() {
     assert_eq!(of_kind("text", json!({"body": " \n "})), silent("empty"));
     assert_eq!(
         of_kind("image", json!({"id": "9", "caption": "This?"})),
-        ("This?".to_owned(), Treatment::Ask)
+        (
+            "This?".to_owned(),
+            Treatment::AskAndTell("Only text, please.".to_owned())
+        )
     );
 }
 
@@ -243,11 +246,7 @@ fn what_is_not_for_us_is_dropped_with_its_reason() {
     for body in [json!([]), json!(null), json!("x"), json!({})] {
         assert_eq!(dropped(&body), ["other_object"]);
     }
-    for (field, reason) in [
-        ("smb_message_echoes", "echo"),
-        ("standby", "standby"),
-        ("user_preferences", "other_field"),
-    ] {
+    for (field, reason) in [("standby", "standby"), ("user_preferences", "other_field")] {
         let mut body = webhook(&json!({}));
         body["entry"][0]["changes"][0]["field"] = field.into();
         assert_eq!(dropped(&body), [reason]);
