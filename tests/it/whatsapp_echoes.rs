@@ -90,6 +90,7 @@ fn what_is_no_answer_of_a_colleagues_silences_nobody() {
     let world = World::start();
     world.text(&ann(), "first");
     let ours = world.meta.wait_sent("first");
+    world.wait_idle();
     // Our own message, an old one that comes late, a reaction, nonsense, and the standby of Meta's own agent.
     world.whatsapp(&wrote(json!({"to": "15550001111"}), &ours.wamid));
     let hours_ago = (unix_now() - 2 * 3600).to_string();

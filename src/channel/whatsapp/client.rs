@@ -6,8 +6,11 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+use super::errors::Pauses;
+use super::throttles::Throttles;
 use super::{Settings, errors, json};
-use crate::channel::{SendDisposition, SendError, Sent};
+use crate::channel::{Scope, SendDisposition, SendError, Sent};
+use crate::domain::Time;
 use crate::domain::delivery::SendClaim;
 use crate::outbound::{self, Answer, Failure};
 
@@ -24,6 +27,7 @@ pub(super) struct Client {
     tokens: HashMap<String, SecretString>,
     /// Of each number with a token of its own, the first one that has the same token.
     families: HashMap<String, String>,
+    throttles: Throttles,
 }
 
 impl Client {
@@ -37,6 +41,7 @@ impl Client {
         let tokens: HashMap<String, SecretString> = settings.numbers.iter().filter_map(own).collect();
         let token = settings.access_token.clone().filter(given);
         Ok(Self {
+            throttles: Throttles::default(),
             families: families(settings, token.as_ref(), &tokens),
             http: outbound::client(TIMEOUT)?,
             base: format!(
@@ -55,14 +60,47 @@ impl Client {
     }
 
     /// Sends one part with this content, and says what became of it.
-    pub(super) async fn send(&self, claim: &SendClaim, content: &Value) -> Result<Sent, SendError> {
+    pub(super) async fn send(
+        &self,
+        claim: &SendClaim,
+        content: &Value,
+        now: Time,
+    ) -> Result<Sent, SendError> {
         let number = claim.thread.account.account();
         let message = message(claim, content)?;
         let request = self.post(number, &message).ok_or_else(|| no_token(number))?;
         match outbound::call(request).await {
-            Ok(answer) => outcome(&answer, claim.pauses),
+            Ok(answer) => self.outcome(claim, &answer, now),
             Err(failure) => Err(unanswered(&failure)),
         }
+    }
+
+    /// Success is an id of the message, and nothing else.
+    fn outcome(&self, claim: &SendClaim, answer: &Answer, now: Time) -> Result<Sent, SendError> {
+        let number = claim.thread.account.account();
+        let body = answer.json().filter(|_| answer.status.is_success());
+        let id = body
+            .as_ref()
+            .and_then(|body| json::text(body.get("messages")?.get(0)?, "id"));
+        if let Some(id) = id.filter(|id| !id.is_empty()) {
+            self.throttles.taken(number);
+            return Ok(Sent {
+                platform_id: Some(id.to_owned()),
+            });
+        }
+        let pauses = Pauses {
+            person: claim.pauses,
+            number: self.throttles.before(number, now),
+        };
+        let refusal = errors::refusal(answer, pauses);
+        if let SendDisposition::Pause {
+            scope: Scope::Account,
+            after,
+        } = refusal.disposition
+        {
+            self.throttles.paused(number, now, after);
+        }
+        Err(refusal)
     }
 
     /// Marks a message as read, and the ones before it, and shows that somebody is typing: for 25 seconds at most, or
@@ -77,7 +115,7 @@ impl Client {
         let request = self.post(number, &body).ok_or("there is no access token")?;
         match outbound::call(request).await {
             Ok(answer) if answer.status.is_success() => Ok(()),
-            Ok(answer) => Err(errors::refusal(&answer, 0).to_string()),
+            Ok(answer) => Err(errors::refusal(&answer, Pauses::default()).to_string()),
             Err(failure) => Err(failure.to_string()),
         }
     }
@@ -133,20 +171,6 @@ fn message(claim: &SendClaim, content: &Value) -> Result<Value, SendError> {
         }
     }
     if reachable { Ok(message) } else { Err(no_route()) }
-}
-
-/// Success is an id of the message, and nothing else.
-fn outcome(answer: &Answer, pauses: u32) -> Result<Sent, SendError> {
-    let body = answer.json().filter(|_| answer.status.is_success());
-    let id = body
-        .as_ref()
-        .and_then(|body| json::text(body.get("messages")?.get(0)?, "id"));
-    match id.filter(|id| !id.is_empty()) {
-        Some(id) => Ok(Sent {
-            platform_id: Some(id.to_owned()),
-        }),
-        None => Err(errors::refusal(answer, pauses)),
-    }
 }
 
 fn unanswered(failure: &Failure) -> SendError {

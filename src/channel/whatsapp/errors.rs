@@ -133,8 +133,17 @@ const A_MINUTE: Duration = Duration::from_mins(1);
 /// 4^X is not let grow beyond 4^6 s, which is more than an hour.
 const LARGEST_POWER: u32 = 6;
 
-/// What an answer means that is not a success. `pauses`: how many times in a row a pause was asked for before.
-pub(super) fn refusal(answer: &Answer, pauses: u32) -> SendError {
+/// How many times in a row a pause was asked for before.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pauses {
+    /// Of this message.
+    pub person: u32,
+    /// Of the number, whatever it sent.
+    pub number: u32,
+}
+
+/// What an answer means that is not a success.
+pub(super) fn refusal(answer: &Answer, pauses: Pauses) -> SendError {
     let body = answer.json().unwrap_or(Value::Null);
     let error = body.get("error").unwrap_or(&Value::Null);
     let status = answer.status;
@@ -159,8 +168,13 @@ pub(super) fn refusal(answer: &Answer, pauses: u32) -> SendError {
     }
 }
 
-fn disposition(row: &Row, answer: &Answer, pauses: u32) -> SendDisposition {
-    let power = 4_u64.pow(pauses.min(LARGEST_POWER));
+fn disposition(row: &Row, answer: &Answer, pauses: Pauses) -> SendDisposition {
+    let before = if row.reach == Reach::Person {
+        pauses.person
+    } else {
+        pauses.number
+    };
+    let power = 4_u64.pow(before.min(LARGEST_POWER));
     let class = match (row.class, row.reach) {
         (Class::Operator, Reach::Account) => return SendDisposition::HoldFamily,
         (Class::Operator, Reach::Number) => return SendDisposition::Hold,

@@ -22,6 +22,7 @@ mod settings;
 pub mod setup;
 #[cfg(test)]
 mod tests;
+mod throttles;
 mod verify;
 mod window;
 
@@ -170,8 +171,9 @@ impl Channel for WhatsApp {
 
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
         let template = self.settings.window_template.as_ref();
-        let content = window::content(claim, self.clock.now(), template)?;
-        self.client.send(claim, &content).await
+        let now = self.clock.now();
+        let content = window::content(claim, now, template)?;
+        self.client.send(claim, &content, now).await
     }
 
     /// Meta cannot be asked what became of a message. Its status webhooks carry our delivery id and settle the

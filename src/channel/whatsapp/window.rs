@@ -78,3 +78,18 @@ fn closed(remedy: &str) -> SendError {
         disposition: SendDisposition::Dead,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_written_as_its_name_and_language() {
+        let template = Template::try_from(" late_reply/en_US ".to_owned()).unwrap();
+        assert_eq!((&*template.name, &*template.language), ("late_reply", "en_US"));
+        for bad in ["", "late_reply", "/en", "late_reply/", "late reply/en", "a/b/c"] {
+            let message = Template::try_from(bad.to_owned()).unwrap_err();
+            assert!(message.contains("late_reply/en_US"), "{bad}: {message}");
+        }
+    }
+}

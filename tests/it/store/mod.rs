@@ -1,6 +1,7 @@
 //! What every store must do, method by method. The suite knows the trait only; each database runs all of it.
 
 mod accepting;
+mod colleagues;
 mod histories;
 mod identity;
 mod operating;

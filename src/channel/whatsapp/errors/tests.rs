@@ -11,9 +11,16 @@ fn answer(status: u16, body: &Value) -> Answer {
     }
 }
 
+fn in_a_row(pauses: u32) -> Pauses {
+    Pauses {
+        person: pauses,
+        number: pauses,
+    }
+}
+
 fn coded(status: u16, code: i64, pauses: u32) -> SendDisposition {
     let body = json!({"error": {"message": "m", "code": code, "error_data": {"details": "d"}}});
-    refusal(&answer(status, &body), pauses).disposition
+    refusal(&answer(status, &body), in_a_row(pauses)).disposition
 }
 
 fn pause(disposition: SendDisposition, expected: Scope) -> Duration {
@@ -99,12 +106,12 @@ fn a_pause_is_never_shorter_than_asked() {
     let mut throttled = answer(429, &json!({"error": {"code": 130_429}}));
     throttled.headers.insert("retry-after", "120".parse().unwrap());
     assert_eq!(
-        pause(refusal(&throttled, 0).disposition, Scope::Account),
+        pause(refusal(&throttled, Pauses::default()).disposition, Scope::Account),
         Duration::from_mins(2)
     );
     throttled.body.clear();
     assert_eq!(
-        pause(refusal(&throttled, 0).disposition, Scope::Account),
+        pause(refusal(&throttled, Pauses::default()).disposition, Scope::Account),
         Duration::from_mins(2)
     );
 }
@@ -117,7 +124,7 @@ fn an_unlisted_code_is_judged_by_its_status() {
     pause(coded(429, 999_999, 0), Scope::Account);
     let passing = json!({"error": {"code": 999_999, "is_transient": true}});
     assert_eq!(
-        refusal(&answer(400, &passing), 1).disposition,
+        refusal(&answer(400, &passing), Pauses::default()).disposition,
         SendDisposition::Retry { after: None }
     );
 }
@@ -133,20 +140,23 @@ fn without_a_code_the_status_must_do() {
         (401, SendDisposition::Hold),
         (404, SendDisposition::Hold),
     ] {
-        let refused = refusal(&answer(status, &json!("<html>")), 1);
+        let refused = refusal(&answer(status, &json!("<html>")), Pauses::default());
         assert_eq!(
             (refused.disposition, refused.code),
             (expected, format!("http_{status}"))
         );
     }
-    pause(refusal(&answer(429, &json!(null)), 0).disposition, Scope::Account);
+    pause(
+        refusal(&answer(429, &json!(null)), Pauses::default()).disposition,
+        Scope::Account,
+    );
 }
 
 #[test]
 fn the_operator_reads_the_remedy_and_metas_details_but_no_number_and_no_token() {
     let told = |code: i64, details: &str| {
         let error = json!({"code": code, "message": "m", "error_data": {"details": details}});
-        refusal(&answer(400, &json!({"error": error})), 1).message
+        refusal(&answer(400, &json!({"error": error})), Pauses::default()).message
     };
     let message = told(131_030, "Recipient +1 (16505551234) is not allowed, see page 24.");
     assert!(message.contains("add them under API Setup") && message.contains("not allowed, see page 24."));
