@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::ops::{Change, Letter, Outcome, kind};
-use super::{reads, rows};
+use super::{installations, reads, rows};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
@@ -95,6 +95,7 @@ pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Resul
         Change::Thread { name, change, now } => thread(conn, name, *change, *now).await,
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
+        Change::Installation(write) => installations::apply(conn, write).await,
         // The transaction around it takes the write lock and syncs an (empty) commit.
         Change::CheckWritable => {
             sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")
