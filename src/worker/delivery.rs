@@ -220,12 +220,17 @@ impl Delivery {
 
     /// The account works again: what was held goes on at once.
     async fn release(&self, lane: &Lane) {
-        if !self.board.unhold(lane) {
-            return;
+        if self.board.unhold(lane) {
+            self.revive(lane).await;
         }
+    }
+
+    /// What was held for this account is due now.
+    pub(super) async fn revive(&self, lane: &Lane) {
+        self.board.unhold(lane);
         let now = self.parts.clock.now();
         match self.parts.store.release(Work::Send, lane, now).await {
-            Ok(threads) => info!(account = &**lane, threads, "sending works again"),
+            Ok(threads) => info!(account = &**lane, threads, "what was held is sent now"),
             Err(error) => warn!(account = &**lane, %error, "held deliveries go on as they come due"),
         }
         self.board.hint(lane, now);

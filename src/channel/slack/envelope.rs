@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::domain::AccountKey;
+use crate::domain::{AccountKey, Time};
 
 use super::NAME;
 
@@ -32,6 +32,8 @@ pub(super) struct Envelope<'a> {
     pub(super) team: Option<&'a str>,
     /// The bot's user id, as the installation names it.
     pub(super) bot_user: Option<&'a str>,
+    /// When it happened, to the second.
+    pub(super) at: Option<Time>,
     /// Whether the conversation is shared with another organisation.
     pub(super) shared: bool,
 }
@@ -84,6 +86,10 @@ fn event(body: &Value) -> Result<Envelope<'_>, Reason> {
         account,
         team: team.filter(|_| organisation.is_none()),
         bot_user: text(install, "user_id").filter(|_| flag("is_bot")),
+        at: body
+            .get("event_time")
+            .and_then(Value::as_i64)
+            .map(Time::from_secs),
         shared: body.get("is_ext_shared_channel").and_then(Value::as_bool) == Some(true),
     })
 }

@@ -3,18 +3,28 @@
 //! In: `verify` (who may speak to us), `envelope` (for which installation), `event` (what is answered, followed or
 //! left), `policy` (where and to whom), `message` (keys, thread and time), `words` (the text as a person reads it).
 //! Out: `render` (the answer as Slack's text), `deliver` (sending and looking), `client` (the calls), `errors` (what
-//! refusals mean). Both: `installation` (where the app is installed, and as whom it speaks there).
+//! refusals mean). Both: `installations` (where the app is installed, and as whom it speaks there): `installation` (by
+//! the static token), `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is
+//! renewed), `holds` (where Slack refuses us). `manifest` says what of all that Slack must allow.
 
 mod client;
 mod deliver;
 mod envelope;
 mod errors;
 mod event;
+mod grant;
+mod granted;
+mod holds;
 mod installation;
+mod installations;
+pub mod manifest;
 mod message;
+mod oauth;
 mod policy;
+pub mod probe;
 mod render;
 mod settings;
+mod state;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -27,16 +37,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::registry::Needs;
+use super::visit::{Page, Visit};
 use super::{
-    Acknowledgement, Channel, Endpoint, LookUp, Received, Rejection, SendError, Sent, WebhookRequest,
+    Acknowledgement, Channel, Endpoint, Farewell, LookUp, Received, Rejection, SendDisposition, SendError,
+    Sent, WebhookRequest,
 };
-use crate::domain::Clock;
 use crate::domain::delivery::SendClaim;
+use crate::domain::installation::{InstallationStore, KeepError};
 use crate::domain::message::Arrival;
-use crate::domain::texts::Texts;
+use crate::domain::{AccountKey, Clock};
 use envelope::Posted;
 
 /// The channel's name.
@@ -48,41 +62,54 @@ const INTEGRATION_TYPE: &str = "SLACK";
 /// Where Slack posts its events.
 const EVENTS: &str = "/slack/events";
 
+/// Where people set out to install the app.
+const INSTALL: &str = "/slack/install";
+
+/// Where Slack sends them back.
+const CALLBACK: &str = "/slack/oauth/callback";
+
 /// When to look again for a part while there is no token to look with.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Builds the channel.
-pub fn channel(
-    settings: Settings,
-    texts: &Texts,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Channel>, reqwest::Error> {
-    Ok(Arc::new(Slack::new(settings, texts, clock)?))
+pub fn channel(settings: Settings, needs: &Needs) -> Result<Arc<dyn Channel>, reqwest::Error> {
+    Ok(Arc::new(Slack::new(settings, needs)?))
 }
 
 /// The channel.
 struct Slack {
     verifier: verify::Verifier,
     reader: event::Reader,
-    installations: installation::Installations,
+    installations: installations::Installations,
+    oauth: Option<oauth::OAuth>,
+    store: Arc<dyn InstallationStore>,
     client: client::Client,
     turn_wait: Option<Duration>,
     clock: Arc<dyn Clock>,
 }
 
 impl Slack {
-    fn new(settings: Settings, texts: &Texts, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+    fn new(settings: Settings, needs: &Needs) -> Result<Self, reqwest::Error> {
+        let oauth = oauth::OAuth::new(&settings, needs.public_url);
+        let (clock, store) = (needs.clock.clone(), needs.installations.clone());
         Ok(Self {
             reader: event::Reader {
                 policy: policy::Policy::new(&settings),
                 follow_threads: settings.follow_threads,
-                only_text: Some(texts.only_text.trim())
+                only_text: Some(needs.texts.only_text.trim())
                     .filter(|text| !text.is_empty())
                     .map(render::escape),
             },
             client: client::Client::new(&settings.api_base)?,
             verifier: verify::Verifier::new(settings.signing_secret),
-            installations: installation::Installations::new(settings.bot_token),
+            installations: installations::Installations::new(
+                settings.bot_token,
+                oauth.as_ref().map(|oauth| oauth.credentials.clone()),
+                store.clone(),
+                clock.clone(),
+            ),
+            oauth,
+            store,
             turn_wait: settings.turn_wait,
             clock,
         })
@@ -96,7 +123,10 @@ impl Slack {
                 received.answer = Acknowledgement::Text(challenge.to_owned());
                 return received;
             }
-            Ok(Posted::Event(envelope)) => self.reader.read(&envelope, &self.installations),
+            Ok(Posted::Event(envelope)) => {
+                received.farewells.extend(self.farewell_of(&envelope));
+                self.reader.read(&envelope, &self.installations)
+            }
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -104,6 +134,51 @@ impl Slack {
             Err(reason) => received.dropped.push(reason),
         }
         received
+    }
+
+    /// Which installation has come to an end, if the event tells that. One that was made within the same second is
+    /// meant too: nobody installs and removes an app so fast, and Slack tells whole seconds only.
+    fn farewell_of(&self, envelope: &envelope::Envelope) -> Option<Farewell> {
+        let account = &envelope.account;
+        let bot = self.installations.bot_user(account);
+        event::ends(envelope, bot.as_deref()).then(|| Farewell {
+            account: account.clone(),
+            before: envelope
+                .at
+                .unwrap_or_else(|| self.clock.now())
+                .plus(Duration::from_secs(1)),
+        })
+    }
+
+    /// Keeps what somebody installed, and says so.
+    async fn keep(&self, oauth: &oauth::OAuth, made: oauth::Made) -> Page {
+        let oauth::Made { account, grant, at } = made;
+        let page = oauth.installed(&grant);
+        match self.installations.put(account.clone(), grant, at).await {
+            Ok(()) => {
+                tracing::info!(%account, "the app was installed");
+                page
+            }
+            Err(error) => {
+                tracing::error!(%account, %error, "an installation was made and cannot be kept");
+                oauth::unavailable()
+            }
+        }
+    }
+
+    /// Sends a part with this token; with another once, if this one has come to its end.
+    async fn send_with(&self, token: &SecretString, claim: &SendClaim) -> Result<Sent, SendError> {
+        let sent = deliver::send(&self.client, token, claim).await;
+        let ended = matches!(&sent, Err(error) if error.code == "token_expired");
+        if !ended {
+            return sent;
+        }
+        let account = &claim.thread.account;
+        match self.installations.token_after(&self.client, account, token).await {
+            Some(Ok(fresh)) => deliver::send(&self.client, &fresh, claim).await,
+            Some(Err(error)) => Err(error),
+            None => sent,
+        }
     }
 }
 
@@ -141,18 +216,66 @@ impl Channel for Slack {
         Ok(self.read(&body))
     }
 
+    fn visited(&self) -> Vec<&'static str> {
+        if self.oauth.is_some() {
+            vec![INSTALL, CALLBACK]
+        } else {
+            Vec::new()
+        }
+    }
+
+    async fn visit(&self, visit: Visit) -> Page {
+        let Some(oauth) = &self.oauth else {
+            return Page::unknown(&visit);
+        };
+        if visit.path == INSTALL {
+            return oauth.set_out(&visit, self.clock.now());
+        }
+        match oauth
+            .come_back(&visit, &self.client, &*self.store, self.clock.now())
+            .await
+        {
+            Ok(made) => self.keep(oauth, made).await,
+            Err(page) => page,
+        }
+    }
+
+    async fn farewell(&self, farewell: &Farewell) -> Result<(), KeepError> {
+        self.installations.end(farewell).await
+    }
+
+    async fn revived(&self) -> AccountKey {
+        self.installations.revived().await
+    }
+
     fn render(&self, text: &str, links: &[String]) -> Vec<String> {
         render::parts(text, links)
     }
 
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
-        let token = self.installations.token(&claim.thread.account)?;
-        deliver::send(&self.client, token, claim).await
+        let account = &claim.thread.account;
+        let token = self.installations.token(&self.client, account).await?;
+        let holds = &self.installations.holds;
+        holds.admit(account, self.clock.now())?;
+        let sent = self.send_with(&token, claim).await;
+        match &sent {
+            Err(error) if error.disposition == SendDisposition::Hold => {
+                holds.refused(account, error, self.clock.now());
+            }
+            // Whatever else Slack says of a part, it says to an installation that lives.
+            Ok(_) if holds.release(account) => self.installations.let_go(account),
+            _ => {}
+        }
+        sent
     }
 
     async fn look_up(&self, claim: &SendClaim) -> LookUp {
-        match self.installations.token(&claim.thread.account) {
-            Ok(token) => deliver::look_up(&self.client, token, claim, self.clock.now()).await,
+        match self
+            .installations
+            .token(&self.client, &claim.thread.account)
+            .await
+        {
+            Ok(token) => deliver::look_up(&self.client, &token, claim, self.clock.now()).await,
             // Without a token nothing can be sent again either: there is time.
             Err(_) => LookUp::Later(LOOK_AGAIN),
         }

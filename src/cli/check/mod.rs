@@ -3,6 +3,8 @@
 //! Each channel brings its own checks in a file of its own here. A check is one question with one answer, and, where
 //! the answer is no, one remedy.
 
+mod slack;
+
 use serde::Serialize;
 use thiserror::Error;
 
@@ -134,8 +136,12 @@ async fn checks(settings: &Settings) -> Vec<Check> {
     } else {
         format!("loads; off: {}", off.join(", "))
     };
-    // A channel that is on adds its own here: `if let Some(slack) = &settings.channels.slack { checks.extend(…) }`.
-    vec![Check::ok("configuration", found)]
+    let mut checks = vec![Check::ok("configuration", found)];
+    // A channel that is on adds its own.
+    if let Some(slack) = &settings.channels.slack {
+        checks.extend(slack::checks(settings, slack).await);
+    }
+    checks
 }
 
 /// A configuration that does not load, as checks.

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod identity;
+mod installing;
 mod operating;
 mod sending;
 mod turning;

@@ -3,7 +3,9 @@
 mod events;
 mod fixtures;
 mod hostile;
+mod installing;
 mod look_up;
+mod memory;
 mod policy;
 mod stub;
 mod web_api;
@@ -17,6 +19,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{EVENTS, Settings, Slack};
+use crate::channel::registry::Needs;
 use crate::channel::signature::{Unverified, sign};
 use crate::channel::{Channel, Endpoint, Received, Rejection, WebhookRequest};
 use crate::domain::Time;
@@ -40,12 +43,26 @@ fn slack(change: impl FnOnce(&mut Settings)) -> Slack {
     }))
     .unwrap();
     change(&mut settings);
+    build(
+        settings,
+        Arc::new(ManualClock::at(NOW)),
+        Arc::new(memory::Memory::default()),
+    )
+}
+
+fn build(settings: Settings, clock: Arc<ManualClock>, store: Arc<memory::Memory>) -> Slack {
     let texts = Texts {
         unavailable: "no answer".to_owned(),
         only_text: ONLY_TEXT.to_owned(),
         too_old: String::new(),
     };
-    Slack::new(settings, &texts, Arc::new(ManualClock::at(NOW))).unwrap()
+    let needs = Needs {
+        texts: &texts,
+        clock,
+        public_url: Some("https://bridge.example"),
+        installations: store,
+    };
+    Slack::new(settings, &needs).unwrap()
 }
 
 /// Hands over a body as Slack would.
