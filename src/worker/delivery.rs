@@ -230,7 +230,11 @@ impl Delivery {
         self.board.unhold(lane);
         let now = self.parts.clock.now();
         match self.parts.store.release(Work::Send, lane, now).await {
-            Ok(threads) => info!(account = &**lane, threads, "what was held is sent now"),
+            Ok(0) => {}
+            Ok(threads) => info!(
+                account = &**lane,
+                threads, "sending works again: what was held goes out"
+            ),
             Err(error) => warn!(account = &**lane, %error, "held deliveries go on as they come due"),
         }
         self.board.hint(lane, now);

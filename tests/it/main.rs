@@ -22,6 +22,7 @@
 mod agent;
 mod bad_input;
 mod bursts;
+mod check;
 mod crash;
 mod delivery;
 mod demo;
@@ -33,6 +34,9 @@ mod operator;
 mod promises;
 mod slack;
 mod slack_events;
+mod slack_install;
+mod slack_installed;
+mod slack_manifest;
 mod store;
 mod webhooks;
 mod whatsapp;

@@ -28,6 +28,8 @@ pub(super) struct Envelope<'a> {
     pub(super) event_id: Option<&'a str>,
     /// The installation.
     pub(super) account: AccountKey,
+    /// The organisation to which the workspace belongs, as an installation.
+    pub(super) organisation: Option<AccountKey>,
     /// The workspace of the installation; none if a whole organisation installed the app.
     pub(super) team: Option<&'a str>,
     /// The bot's user id, as the installation names it.
@@ -84,6 +86,7 @@ fn event(body: &Value) -> Result<Envelope<'_>, Reason> {
         event,
         event_id: text(body, "event_id"),
         account,
+        organisation: text(body, "enterprise_id").and_then(|id| AccountKey::new(NAME, id)),
         team: team.filter(|_| organisation.is_none()),
         bot_user: text(install, "user_id").filter(|_| flag("is_bot")),
         at: body

@@ -14,6 +14,7 @@ use crate::channel::{Scope, SendDisposition, SendError};
 use crate::domain::AccountKey;
 use crate::domain::account::is_plain_id;
 
+use super::NAME;
 use super::client::{Client, Trouble};
 use super::errors::{self, Class};
 
@@ -151,13 +152,22 @@ impl StaticToken {
         }
     }
 
-    /// Asks Slack whose the token is until it answers, and again whenever there is doubt; it never ends.
-    pub(super) async fn run(&self, client: &Client) {
+    /// Asks Slack whose the token is until it answers, and again whenever there is doubt; it never ends. `serves` is told
+    /// whom the token serves.
+    pub(super) async fn run(&self, client: &Client, serves: impl Fn(&AccountKey)) {
         loop {
             let mut failures = 0;
             while let Some(wait) = self.learn(client, failures).await {
                 failures += 1;
                 tokio::time::sleep(wait).await;
+            }
+            if let Standing::Known(installation) = &*self.standing.borrow() {
+                let names = [Some(&installation.team), installation.enterprise.as_ref()];
+                let accounts = names
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|id| AccountKey::new(NAME, id));
+                accounts.for_each(|account| serves(&account));
             }
             self.doubted.notified().await;
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,9 @@ pub(super) struct Installations {
     store: Arc<dyn InstallationStore>,
     clock: Arc<dyn Clock>,
     /// None until they were read.
-    kept: RwLock<Option<HashMap<AccountKey, Kept>>>,
+    kept: RwLock<Map>,
+    /// One change at a time: what the store has and what is here must not part.
+    changing: Mutex<()>,
     pub(super) holds: Holds,
     revive: mpsc::UnboundedSender<AccountKey>,
     revived: Mutex<mpsc::UnboundedReceiver<AccountKey>>,
@@ -49,8 +51,10 @@ pub(super) struct Installations {
 enum Kept {
     /// With a token.
     Open(Arc<Granted>),
-    /// Nobody can read it: the key is not there, or a newer chatbridge wrote it.
-    Shut,
+    /// Nobody can read it: the key is not there, or a newer chatbridge wrote it. With since when it counts.
+    Shut(Time),
+    /// It has come to its end.
+    Gone,
 }
 
 type Map = Option<HashMap<AccountKey, Kept>>;
@@ -69,6 +73,7 @@ impl Installations {
             store,
             clock,
             kept: RwLock::new(None),
+            changing: Mutex::new(()),
             holds: Holds::default(),
             revive,
             revived: Mutex::new(revived),
@@ -92,13 +97,41 @@ impl Installations {
         match self.find(account) {
             Some(Kept::Open(granted)) => return Served::Yes(Arc::new(granted.grant().installation)),
             // Its messages wait like its deliveries: both go on once it can be read, or is made anew.
-            Some(Kept::Shut) => return Served::NotYet,
-            None => {}
+            Some(Kept::Shut(_)) => return Served::NotYet,
+            Some(Kept::Gone) | None => {}
         }
         match self.fixed.serve(account) {
             Served::No if self.kept().is_none() => Served::NotYet,
             served => served,
         }
+    }
+
+    /// The installation that an end concerns: an organisation's is told under the name of one of its workspaces, which
+    /// has none of its own then.
+    pub(super) fn concerned<'a>(
+        &self,
+        account: &'a AccountKey,
+        organisation: Option<&'a AccountKey>,
+    ) -> &'a AccountKey {
+        let kept = self.kept();
+        let known = |account: &AccountKey| kept.as_ref().is_some_and(|kept| kept.contains_key(account));
+        match organisation {
+            Some(organisation) if !known(account) && known(organisation) => organisation,
+            _ => account,
+        }
+    }
+
+    /// Whether this token still speaks for this account: another installation may have been made meanwhile.
+    pub(super) fn speaks(&self, account: &AccountKey, token: &SecretString) -> bool {
+        match self.find(account) {
+            Some(Kept::Open(granted)) => granted.grant().token.expose_secret() == token.expose_secret(),
+            _ => true,
+        }
+    }
+
+    /// Whether it was installed at our door.
+    pub(super) fn is_granted(&self, account: &AccountKey) -> bool {
+        matches!(self.find(account), Some(Kept::Open(_)))
     }
 
     /// The bot's name in this installation, if it is known.
@@ -126,8 +159,8 @@ impl Installations {
     ) -> Result<SecretString, SendError> {
         match self.find(account) {
             Some(Kept::Open(granted)) => return granted.token(&self.means(client)).await,
-            Some(Kept::Shut) => return Err(shut(account)),
-            None => {}
+            Some(Kept::Shut(_)) => return Err(shut(account)),
+            Some(Kept::Gone) | None => {}
         }
         if let Some(token) = self.fixed.token(account) {
             return token;
@@ -166,6 +199,7 @@ impl Installations {
 
     /// Keeps an installation that was just made; what was held for it goes on.
     pub(super) async fn put(&self, account: AccountKey, grant: Grant, at: Time) -> Result<(), KeepError> {
+        let _change = self.changing.lock().await;
         let since = self.store.put(&account, &grant.to_details(), at).await?;
         let granted = Arc::new(Granted::new(account.clone(), since, grant));
         self.kept_mut()
@@ -178,13 +212,19 @@ impl Installations {
     /// Forgets an installation that came to an end, unless it was made later than that.
     pub(super) async fn end(&self, farewell: &Farewell) -> Result<(), KeepError> {
         let Farewell { account, before } = farewell;
+        let change = self.changing.lock().await;
         let forgotten = self.store.forget(account, *before).await?;
-        if let Some(kept) = self.kept_mut().as_mut() {
-            let stays = |kept: &Kept| matches!(kept, Kept::Open(granted) if granted.since >= *before);
-            if kept.get(account).is_some_and(|kept| !stays(kept)) {
-                kept.remove(account);
+        if let Some(kept) = self.kept_mut().as_mut().and_then(|kept| kept.get_mut(account)) {
+            let since = match kept {
+                Kept::Open(granted) => granted.since,
+                Kept::Shut(since) => *since,
+                Kept::Gone => *before,
+            };
+            if since < *before {
+                *kept = Kept::Gone;
             }
         }
+        drop(change);
         if forgotten {
             tracing::warn!(%account, "the app was removed there: its token is forgotten; it can be installed again");
         }
@@ -214,6 +254,7 @@ impl Installations {
 
     /// Reads what is kept.
     pub(super) async fn load(&self) -> Result<usize, KeepError> {
+        let _change = self.changing.lock().await;
         let mut kept = HashMap::new();
         for installed in self.store.list(NAME).await? {
             let grant = installed.details.as_ref().and_then(Grant::from_details);
@@ -222,7 +263,7 @@ impl Installations {
                 Kept::Open(Arc::new(granted))
             } else {
                 tracing::error!(account = %installed.account, "{}", shut(&installed.account).message);
-                Kept::Shut
+                Kept::Shut(installed.since)
             };
             kept.insert(installed.account, entry);
         }
@@ -238,7 +279,7 @@ impl Installations {
     pub(super) async fn run(&self, client: &Client, cancel: CancellationToken) {
         tokio::join!(
             self.keep_up(client, &cancel),
-            cancel.run_until_cancelled(self.fixed.run(client))
+            cancel.run_until_cancelled(self.fixed.run(client, |account| self.let_go(account)))
         );
     }
 

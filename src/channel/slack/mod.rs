@@ -139,7 +139,9 @@ impl Slack {
     /// Which installation has come to an end, if the event tells that. One that was made within the same second is
     /// meant too: nobody installs and removes an app so fast, and Slack tells whole seconds only.
     fn farewell_of(&self, envelope: &envelope::Envelope) -> Option<Farewell> {
-        let account = &envelope.account;
+        let account = self
+            .installations
+            .concerned(&envelope.account, envelope.organisation.as_ref());
         let bot = self.installations.bot_user(account);
         event::ends(envelope, bot.as_deref()).then(|| Farewell {
             account: account.clone(),
@@ -254,16 +256,26 @@ impl Channel for Slack {
 
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
         let account = &claim.thread.account;
-        let token = self.installations.token(&self.client, account).await?;
-        let holds = &self.installations.holds;
+        let (installations, holds) = (&self.installations, &self.installations.holds);
         holds.admit(account, self.clock.now())?;
+        let token = match installations.token(&self.client, account).await {
+            Ok(token) => token,
+            Err(error) => {
+                // Slack does not renew the token: that is asked no more often than anything else that it refuses.
+                if error.disposition == SendDisposition::Hold && installations.is_granted(account) {
+                    holds.refused(account, &error, self.clock.now());
+                }
+                return Err(error);
+            }
+        };
         let sent = self.send_with(&token, claim).await;
         match &sent {
-            Err(error) if error.disposition == SendDisposition::Hold => {
+            Err(error)
+                if error.disposition == SendDisposition::Hold && installations.speaks(account, &token) =>
+            {
                 holds.refused(account, error, self.clock.now());
             }
-            // Whatever else Slack says of a part, it says to an installation that lives.
-            Ok(_) if holds.release(account) => self.installations.let_go(account),
+            Ok(_) if holds.release(account) => installations.let_go(account),
             _ => {}
         }
         sent

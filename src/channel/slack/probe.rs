@@ -148,7 +148,9 @@ fn answered(status: u16, body: Option<&Value>) -> Finding {
         .and_then(Value::as_str);
     let remedy = match (status, code) {
         (401, Some("timestamp_stale")) => "set this machine's clock, or that of the one that serves, right",
-        (401, _) => "the daemon there has another slack.signing_secret: restart it with this configuration",
+        (401, Some(_)) => {
+            "the daemon there has another slack.signing_secret: restart it with this configuration"
+        }
         (404, Some("channel_off")) => {
             "the daemon there runs without [slack]: restart it with this configuration"
         }
