@@ -261,8 +261,8 @@ mod tests {
         }
         // Whoever sets a key later still opens what the made one sealed.
         let configured = [SecretString::from(BASE64.encode([9; KEY]))];
-        let later = Keyring::load(&configured, &database, true).unwrap();
-        assert_eq!(opened(&later, "r", &sealed).as_deref(), Some("text"));
-        assert!(!later.is_current(&sealed));
+        let theirs = Keyring::load(&configured, &database, true).unwrap();
+        assert_eq!(opened(&theirs, "r", &sealed).as_deref(), Some("text"));
+        assert!(!theirs.is_current(&sealed));
     }
 }

@@ -21,7 +21,7 @@ fn a_removed_app_is_forgotten_whichever_news_comes_first() {
         install(&world, "T2", "xoxb-two");
         answered(&world, "T1", "xoxb-one", "before");
         let now = unix_now();
-        let mut told = vec![uninstalled("T1", now), revoked("T1", now)];
+        let mut told = [uninstalled("T1", now), revoked("T1", now)];
         if order {
             told.reverse();
         }
@@ -40,7 +40,7 @@ fn an_installation_in_between_survives_the_second_news() {
         let mut world = world();
         install(&world, "T1", "xoxb-old");
         let now = unix_now();
-        let mut told = vec![uninstalled("T1", now), revoked("T1", now)];
+        let mut told = [uninstalled("T1", now), revoked("T1", now)];
         if order {
             told.reverse();
         }
@@ -81,7 +81,7 @@ fn installations_outlive_a_crash_and_a_stop() {
     world.launch();
     answered(&world, "T1", "xoxb-one", "after the stop");
     // What comes before the installations were read is not turned away either.
-    assert_eq!(not_installed(&world), 0.0);
+    assert_eq!(not_installed(&world), 0);
 }
 
 /// Whether any file of the daemon but its configuration and log holds this text.
@@ -284,7 +284,7 @@ fn an_organisation_installs_for_all_of_its_workspaces() {
     world.slack(&in_organisation(uninstalled("T1", unix_now())));
     let before = not_installed(&world);
     world.slack(&dm("T1", "nobody").envelope("authorizations", grid));
-    assert_eq!(not_installed(&world), before + 1.0);
+    assert_eq!(not_installed(&world), before + 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{CLIENT, Config, Page, SlackEvent, World, browse, unescape};
 
+/// The address by which the world reaches the daemon, as it is told.
 pub(crate) const PUBLIC: &str = "https://bridge.example.com";
 
 /// Others may install the app; there is no static token.
@@ -17,6 +18,7 @@ pub(crate) fn open_door(config: &mut Config) {
         .unset("slack.bot_token");
 }
 
+/// A daemon with an open door, and no installation yet.
 pub(crate) fn world() -> World {
     World::with(open_door)
 }
@@ -30,6 +32,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// Opens `/slack/install`.
     pub(crate) fn set_out(world: &World) -> Self {
         let page = browse(&format!("{}/slack/install", world.daemon().public()), "");
         assert_eq!(page.status, 302, "{page:?}");
@@ -47,10 +50,12 @@ impl Browser {
         unescape(pairs[name])
     }
 
+    /// The state with which it was sent to Slack.
     pub(crate) fn state(&self) -> String {
         self.parameter("state")
     }
 
+    /// Slack sends it back with this code.
     pub(crate) fn come_back(&self, world: &World, code: &str) -> Page {
         come_back(
             world,
@@ -60,6 +65,7 @@ impl Browser {
     }
 }
 
+/// A browser comes back with this query and cookie.
 pub(crate) fn come_back(world: &World, query: &str, cookie: &str) -> Page {
     let address = format!("{}/slack/oauth/callback?{query}", world.daemon().public());
     browse(&address, cookie)
@@ -87,26 +93,31 @@ pub(crate) fn dm(team: &str, text: &str) -> SlackEvent {
         .envelope("authorizations", authorizations(team))
 }
 
+/// Something happened to the app in a workspace, at this second.
 pub(crate) fn news(team: &str, event: Value, at: u64) -> SlackEvent {
     let mut told = dm(team, "").again().envelope("event_time", at);
     told.0["event"] = event;
     told
 }
 
+/// The app was removed.
 pub(crate) fn uninstalled(team: &str, at: u64) -> SlackEvent {
     news(team, json!({"type": "app_uninstalled"}), at)
 }
 
+/// The bot's token was withdrawn.
 pub(crate) fn revoked(team: &str, at: u64) -> SlackEvent {
     let tokens = json!({"oauth": [], "bot": [format!("U{team}")]});
     news(team, json!({"type": "tokens_revoked", "tokens": tokens}), at)
 }
 
-pub(crate) fn not_installed(world: &World) -> f64 {
-    world.metrics().sum(
-        "chatbridge_messages_total",
-        &[("channel", "slack"), ("outcome", "not_installed")],
-    )
+/// How many messages were for nobody so far.
+pub(crate) fn not_installed(world: &World) -> u64 {
+    let labels = [("channel", "slack"), ("outcome", "not_installed")];
+    let count = world.metrics().sum("chatbridge_messages_total", &labels);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let count = count as u64;
+    count
 }
 
 /// A message in this workspace is answered with this token.
@@ -122,5 +133,5 @@ pub(crate) fn answered(world: &World, team: &str, token: &str, text: &str) {
 pub(crate) fn ignored(world: &World, team: &str) {
     let before = not_installed(world);
     world.slack(&dm(team, "ignored"));
-    assert_eq!(not_installed(world), before + 1.0);
+    assert_eq!(not_installed(world), before + 1);
 }
