@@ -36,6 +36,8 @@ pub struct Overrides {
     pub agent: Option<Arc<dyn Agent>>,
     /// The time, in place of the machine's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// What is remembered where, in place of the configured database.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 /// Why the daemon does not start.
@@ -127,7 +129,10 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         Some(agent) => agent,
         None => Arc::new(LiveChatAi::new(&settings.agent)?),
     };
-    let store = Arc::new(SqliteStore::open(&settings.store, Mode::Serve).await?);
+    let store = match overrides.store {
+        Some(store) => store,
+        None => open_store(&settings).await?,
+    };
     let needs = registry::Needs {
         texts: &settings.messages,
         clock: clock.clone(),
@@ -136,9 +141,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     };
     let channels = registry::channels(&settings.channels, &needs)?;
     let off = settings.channels_off();
-    announce(&settings, &off, public_addr, admin_addr, &store);
-
-    let store: Arc<dyn Store> = store;
+    announce(&settings, &off, public_addr, admin_addr);
     let workers = Arc::new(Workers::new(Parts {
         store: store.clone(),
         agent,
@@ -191,6 +194,12 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     })
 }
 
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
+    let store = SqliteStore::open(&settings.store, Mode::Serve).await?;
+    tracing::info!(path = %store.path().display(), "database");
+    Ok(Arc::new(store))
+}
+
 struct Bound {
     listener: TcpListener,
     address: SocketAddr,
@@ -204,15 +213,8 @@ async fn bind(key: &'static str, address: SocketAddr) -> Result<Bound, StartErro
 }
 
 /// Tells the operator what runs where.
-fn announce(
-    settings: &Settings,
-    off: &[&'static str],
-    public: SocketAddr,
-    admin: SocketAddr,
-    store: &SqliteStore,
-) {
+fn announce(settings: &Settings, off: &[&'static str], public: SocketAddr, admin: SocketAddr) {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "chatbridge starts");
-    tracing::info!(path = %store.path().display(), "database");
     tracing::info!(address = %public, "public listener");
     tracing::info!(address = %admin, "admin listener");
     for name in CHANNELS {

@@ -55,6 +55,7 @@ pub mod app;
 pub mod channel;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod http;
 pub mod lifecycle;

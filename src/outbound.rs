@@ -74,7 +74,7 @@ pub enum Failure {
 
 /// Makes a call and reads its whole answer.
 pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
-    let mut response = request.send().await.map_err(classify)?;
+    let mut response = request.send().await.map_err(|error| classify(&error))?;
     let mut answer = Answer {
         status: response.status(),
         headers: std::mem::take(response.headers_mut()),
@@ -95,11 +95,11 @@ pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-fn classify(error: reqwest::Error) -> Failure {
+fn classify(error: &reqwest::Error) -> Failure {
     if error.is_connect() || error.is_builder() {
-        Failure::NotSent(describe(&error))
+        Failure::NotSent(describe(error))
     } else {
-        Failure::Unknown(describe(&error))
+        Failure::Unknown(describe(error))
     }
 }
 

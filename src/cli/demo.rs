@@ -1,17 +1,239 @@
 //! `chatbridge demo`.
 
-use super::ConfigFile;
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::watch;
+
+use super::{ConfigFile, Usage, output};
+use crate::agent::livechatai;
+use crate::config;
+use crate::demo::exchange::{self, Verdict};
+use crate::demo::journal::{Entry, Journal};
+use crate::demo::transcript::{self, Style, Transcript};
+use crate::demo::{Demo, Stage};
+use crate::lifecycle::Signals;
+use crate::telemetry;
+
+/// How wide lines are where there is no terminal.
+const WIDTH: usize = 80;
+
+/// How much longer than the agent may take an answer is waited for.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// What the environment names the agent's section by.
+const AGENT_VARIABLES: &str = "CHATBRIDGE__AGENT__";
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  chatbridge demo")]
+#[command(after_help = "\
+Examples:
+  chatbridge demo                                      see it work, then write to it yourself
+  chatbridge simulate slack \"Do you repair zips?\"      write to it, from another terminal
+  chatbridge demo --exit                               prove that it works, by its status
+  CHATBRIDGE__AGENT__API_KEY=… CHATBRIDGE__AGENT__AGENT_ID=… chatbridge demo
+                                                       let your own agent answer
+
+Nothing needs to be configured. Only with --config FILE is a file read: then its agent answers.
+Everything is kept in a temporary folder that is removed at the end.
+CHATBRIDGE__LOG__LEVEL=info shows the log.")]
 pub struct Args {
+    /// End after the exchange, with status 0 only if every message was answered where it was written.
+    #[arg(long)]
+    exit: bool,
+    /// Where the daemon listens; port 0 is any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    bind: SocketAddr,
     #[command(flatten)]
     config: ConfigFile,
 }
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    args.config.load()?;
-    anyhow::bail!("this build has no demo")
+    let real = real_agent(&args.config)?;
+    let mut signals = Signals::listen()?;
+    let stage = Stage::set_up().await?;
+    let settings = stage.settings(args.bind, real.clone())?;
+    telemetry::init(&settings.log);
+    let patience = settings.agent.timeout.saturating_add(MARGIN);
+    let mut demo = tokio::select! {
+        demo = stage.start(settings) => demo?,
+        _ = signals.next() => return Ok(()),
+    };
+    let mut printer = Printer::new(&demo.journal);
+    introduce(&printer, demo.daemon.public_addr, real.as_ref())?;
+    let verdict = tokio::select! {
+        verdict = exchange::play(&demo, patience) => verdict,
+        error = printer.follow() => return Err(error),
+        _ = signals.next() => return stop(demo).await,
+    };
+    printer.catch_up()?;
+    conclude(&printer, &verdict, args.exit)?;
+    if !args.exit {
+        stay(&mut demo, &mut printer, &mut signals).await?;
+    }
+    stop(demo).await?;
+    if args.exit && !verdict.missing.is_empty() {
+        bail!("the exchange failed; what is missing stands above");
+    }
+    Ok(())
+}
+
+/// The agent that the operator wants to hear, if any: that of the file they named, else that of the environment.
+fn real_agent(file: &ConfigFile) -> anyhow::Result<Option<livechatai::Settings>> {
+    let ours = || {
+        std::env::vars_os().filter(|(name, _)| {
+            name.to_str()
+                .is_some_and(|name| name.starts_with(AGENT_VARIABLES))
+        })
+    };
+    let agent = if file.config.is_some() {
+        file.load()?.agent
+    } else if ours().any(|(name, _)| name.to_string_lossy().starts_with("CHATBRIDGE__AGENT__API_KEY")) {
+        config::parse("", "", ours())?.agent
+    } else {
+        return Ok(None);
+    };
+    let missing = match (&agent.api_key, &agent.agent_id) {
+        (None, _) => "agent.api_key",
+        (_, None) => "agent.agent_id",
+        _ => return Ok(Some(agent)),
+    };
+    let variable = missing.to_uppercase().replace('.', "__");
+    let message = format!(
+        "your own agent is to answer, but {missing} is not set: set CHATBRIDGE__{variable}, or leave out the key and \
+         --config to hear the demo's agent"
+    );
+    Err(Usage(message).into())
+}
+
+fn introduce(
+    printer: &Printer,
+    address: SocketAddr,
+    real: Option<&livechatai::Settings>,
+) -> anyhow::Result<()> {
+    let agent = match real {
+        Some(agent) => format!(
+            "Your own agent at {} answers; everything else stays on this machine.",
+            agent.base_url
+        ),
+        None => "The agent is a small one that answers for Fjord & Pine, a shop that does not exist. Nothing leaves \
+                 this machine."
+            .to_owned(),
+    };
+    printer.say(&format!(
+        "This is chatbridge at http://{address}, the real daemon, between a simulated Slack and a simulated WhatsApp. \
+         {agent} Behind each answer stands how long the person waited for it."
+    ))
+}
+
+fn conclude(printer: &Printer, verdict: &Verdict, exit: bool) -> anyhow::Result<()> {
+    output::line("")?;
+    if verdict.missing.is_empty() {
+        printer.say(&format!(
+            "All {} messages were answered where they were written; the two that Carla wrote at once got one answer, \
+             because on WhatsApp the bridge waits a moment for more.",
+            verdict.messages
+        ))?;
+    } else {
+        printer.say("Not all went well:")?;
+        verdict
+            .missing
+            .iter()
+            .try_for_each(|missing| printer.say(&format!("- {missing}")))?;
+    }
+    if exit {
+        return Ok(());
+    }
+    let us = ourselves();
+    output::line(&format!(
+        "\nNow write yourself, from another terminal:\n  \
+         {us} simulate slack \"Do you repair zips?\"\n  \
+         {us} simulate whatsapp \"How long does shipping take?\"\n\
+         Ctrl-C ends the demo.",
+    ))
+}
+
+/// How this command was called.
+fn ourselves() -> String {
+    // Cargo sets it for what it runs.
+    if std::env::var_os("CARGO").is_some() {
+        return "cargo run --".to_owned();
+    }
+    std::env::args().next().unwrap_or_else(|| "chatbridge".to_owned())
+}
+
+/// Shows what is said until somebody ends the demo.
+async fn stay(demo: &mut Demo, printer: &mut Printer, signals: &mut Signals) -> anyhow::Result<()> {
+    tokio::select! {
+        _ = signals.next() => Ok(()),
+        error = printer.follow() => Err(error),
+        ended = demo.daemon.ended() => {
+            ended.context("the daemon stopped by itself")?;
+            bail!("the daemon stopped by itself");
+        }
+    }
+}
+
+async fn stop(mut demo: Demo) -> anyhow::Result<()> {
+    demo.daemon.stop().await?;
+    Ok(())
+}
+
+/// Prints the transcript as it grows.
+struct Printer {
+    transcript: Transcript,
+    style: Style,
+    entries: watch::Receiver<Vec<Entry>>,
+    printed: usize,
+}
+
+impl Printer {
+    fn new(journal: &Journal) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let size = terminal.then(terminal_size::terminal_size).flatten();
+        let style = Style {
+            width: size.map_or(WIDTH, |(terminal_size::Width(columns), _)| usize::from(columns)),
+            colours: terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
+        };
+        Self {
+            transcript: Transcript::new(style),
+            style,
+            entries: journal.follow(),
+            printed: 0,
+        }
+    }
+
+    /// Prints what was not printed yet.
+    fn catch_up(&mut self) -> anyhow::Result<()> {
+        let new: Vec<Entry> = self
+            .entries
+            .borrow_and_update()
+            .iter()
+            .skip(self.printed)
+            .cloned()
+            .collect();
+        self.printed += new.len();
+        new.iter()
+            .try_for_each(|entry| output::line(self.transcript.lines(entry).trim_end()))
+    }
+
+    /// Prints what comes until it cannot.
+    async fn follow(&mut self) -> anyhow::Error {
+        loop {
+            if let Err(error) = self.catch_up() {
+                return error;
+            }
+            if self.entries.changed().await.is_err() {
+                return anyhow::anyhow!("the demo has ended");
+            }
+        }
+    }
+
+    /// Prints a paragraph.
+    fn say(&self, text: &str) -> anyhow::Result<()> {
+        output::line(&transcript::paragraph(text, self.style.width))
+    }
 }

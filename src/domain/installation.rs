@@ -1,5 +1,8 @@
 //! What a channel must keep of the places where it is installed, and where it keeps it.
 
+#[cfg(test)]
+pub(crate) mod memory;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 use thiserror::Error;

@@ -4,7 +4,7 @@
 //! while a claim is under way is kept, so no wake-up is lost between "nothing due" and "going to sleep".
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,6 +13,33 @@ use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::retry::probe_wait;
 use crate::store::{LaneDue, Quota};
+
+/// A place that was taken on a board. It is free again when this is dropped, however the work ends.
+pub(super) struct Place {
+    board: Arc<Board>,
+    lane: Lane,
+}
+
+impl Place {
+    /// The place that was taken for a claim of this lane.
+    pub(super) fn of(board: &Arc<Board>, lane: &Lane) -> Self {
+        Self {
+            board: board.clone(),
+            lane: lane.clone(),
+        }
+    }
+
+    /// Takes one for work that is at hand, if one is free.
+    pub(super) fn reserve(board: &Arc<Board>, lane: &Lane, now: Time) -> Option<Self> {
+        board.reserve(lane, now).then(|| Self::of(board, lane))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.board.done(&self.lane);
+    }
+}
 
 /// The lanes of one kind of work.
 pub(super) struct Board {
@@ -100,17 +127,15 @@ impl Board {
     pub(super) fn quotas(&self, now: Time) -> Vec<Quota> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let mut due: HashMap<&str, Vec<(u64, Lane)>> = HashMap::new();
+        let mut due: HashMap<Box<str>, Vec<(u64, Lane)>> = HashMap::new();
         for (lane, at) in &state.lanes {
             if at.due_at.is_some_and(|due| due <= now) {
-                due.entry((self.group_of)(lane))
+                due.entry((self.group_of)(lane).into())
                     .or_default()
                     .push((at.served, lane.clone()));
             }
         }
         let mut quotas = Vec::new();
-        let due: Vec<(Box<str>, Vec<(u64, Lane)>)> =
-            due.into_iter().map(|(name, l)| (name.into(), l)).collect();
         for (name, mut lanes) in due {
             let group = state.groups.entry(name).or_default();
             let mut free = group.free(self.limit, now);
@@ -151,7 +176,7 @@ impl Board {
     }
 
     /// Takes one place for work that is at hand; false if there is none.
-    pub(super) fn reserve(&self, lane: &Lane, now: Time) -> bool {
+    fn reserve(&self, lane: &Lane, now: Time) -> bool {
         let mut state = self.state();
         let group = self.group(&mut state, lane);
         let free = group.hold.is_none() && group.free(self.limit, now) > 0;
@@ -166,7 +191,7 @@ impl Board {
     }
 
     /// A place is free again.
-    pub(super) fn done(&self, lane: &Lane) {
+    fn done(&self, lane: &Lane) {
         let mut state = self.state();
         let group = self.group(&mut state, lane);
         group.under_way = group.under_way.saturating_sub(1);
@@ -216,9 +241,13 @@ impl Board {
     /// Who is held, and why.
     pub(super) fn held(&self) -> Vec<(String, String)> {
         let state = self.state();
-        let held =
-            |(name, group): (&Box<str>, &Group)| Some((name.to_string(), group.hold.as_ref()?.why.clone()));
-        state.groups.iter().filter_map(held).collect()
+        let mut held = Vec::new();
+        for (name, group) in &state.groups {
+            if let Some(hold) = &group.hold {
+                held.push((name.to_string(), hold.why.clone()));
+            }
+        }
+        held
     }
 
     /// Whether nothing is under way and nothing will be due by `horizon`; what is held or paused beyond it does not

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::Parts;
-use super::board::Board;
+use super::board::{Board, Place};
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
@@ -62,15 +62,17 @@ impl Delivery {
         }
     }
 
-    /// Works on a claim in a task of its own.
-    pub(super) fn spawn(self: &Arc<Self>, claim: SendClaim) {
+    /// Works on a claim in a task of its own, in the place that was taken for it.
+    pub(super) fn spawn(self: &Arc<Self>, claim: SendClaim, place: Option<Place>) {
         let delivery = self.clone();
-        self.tasks.spawn(async move { delivery.work(claim).await });
+        self.tasks.spawn(async move {
+            let _place = place;
+            delivery.work(claim).await;
+        });
     }
 
     /// Carries a part, and the thread's parts behind it, as far as they go.
     pub(super) async fn work(&self, claim: SendClaim) {
-        let lane = claim.key.lane.clone();
         let mut next = Some(claim);
         while let Some(claim) = next {
             let Some(channel) = self.parts.channel(&claim.thread.account) else {
@@ -92,7 +94,6 @@ impl Delivery {
             let goes_on = matches!(outcome, SendOutcome::Sent { .. } | SendOutcome::Dead { .. });
             next = self.settle(&claim, outcome, goes_on).await;
         }
-        self.board.done(&lane);
     }
 
     async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> SendOutcome {
@@ -184,8 +185,7 @@ impl Delivery {
                 look_at: now.plus(wait),
                 code: "unknown".into(),
             },
-            LookUp::Absent => self.resend(claim, channel, now),
-            LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
+            LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
             LookUp::Unknowable(UnknownPolicy::Park) => {
                 super::count_unknown(channel.name(), "parked");
                 count(channel.name(), "dead");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics::counter;
 use tracing::{debug, error, info, warn};
 
-use super::board::Board;
+use super::board::{Board, Place};
 use super::delivery::Delivery;
 use super::{Parts, TooOld};
 use crate::agent::livechatai::Links;
@@ -65,8 +65,8 @@ impl Dispatcher {
     /// Carries one turn to its end, or puts it back.
     pub(super) async fn work(&self, claim: TurnClaim) {
         let lane = claim.key.lane.clone();
+        let place = Place::of(&self.board, &lane);
         let Some(channel) = self.parts.channel(&claim.thread.account) else {
-            self.board.done(&lane);
             let until = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
             self.defer(
                 &claim,
@@ -82,13 +82,12 @@ impl Dispatcher {
             return;
         };
         if let Some(burial) = self.aged(&claim, &*channel) {
-            self.board.done(&lane);
             self.bury(&claim, burial).await;
             return;
         }
         let asked = self.ask(&claim, &*channel).await;
         // The place is for asking; storing what came of it takes none.
-        self.board.done(&lane);
+        drop(place);
         match asked {
             Ok(answer) => {
                 self.release(&lane).await;
@@ -179,12 +178,12 @@ impl Dispatcher {
         let parts = channel.render(&answer.text, links);
         let lane = send_lane(&claim.thread.account);
         let now = self.parts.clock.now();
-        let reserved = self.delivery.board.reserve(&lane, now);
+        let place = Place::reserve(&self.delivery.board, &lane, now);
         let done = CompletedTurn {
             conversation_id: answer.conversation_id,
             answer_id: answer.answer_id,
             parts,
-            claim_first: reserved,
+            claim_first: place.is_some(),
             at: now,
             lease_until: now.plus(self.delivery.lease),
         };
@@ -196,7 +195,7 @@ impl Dispatcher {
             Ok(Some(send)) => {
                 info!(%turn, messages, thread = %send.key.thread, "answered");
                 count(channel.name(), "answered");
-                self.delivery.spawn(send);
+                self.delivery.spawn(send, place);
                 return;
             }
             Ok(None) => {
@@ -205,9 +204,7 @@ impl Dispatcher {
             }
             Err(_) => count(channel.name(), "fenced"),
         }
-        if reserved {
-            self.delivery.board.done(&lane);
-        }
+        drop(place);
         self.delivery.board.hint(&lane, now);
     }
 

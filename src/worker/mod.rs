@@ -30,7 +30,7 @@ use crate::domain::routing::{Routes, send_lane};
 use crate::domain::texts::Texts;
 use crate::domain::{Clock, settings};
 use crate::store::{Store, StoreError, Work};
-use board::Board;
+use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
 
@@ -294,7 +294,10 @@ impl Workers {
             Work::Send => {
                 let claims = self.delivery.claim().await?;
                 let begun = claims.len();
-                claims.into_iter().for_each(|claim| self.delivery.spawn(claim));
+                for claim in claims {
+                    let place = Place::of(&self.sends, &claim.key.lane);
+                    self.delivery.spawn(claim, Some(place));
+                }
                 Ok(begun)
             }
         }
@@ -314,6 +317,7 @@ impl Workers {
         let sends = self.delivery.claim().await?;
         done += sends.len();
         for claim in sends {
+            let _place = Place::of(&self.sends, &claim.key.lane);
             self.delivery.work(claim).await;
         }
         Ok(done)

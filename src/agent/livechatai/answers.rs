@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::agent::{AgentError, Answer, Disposition, Question};
 use crate::outbound;
 
-/// The longest text of the service that is quoted to the operator, in characters.
-const LONGEST_QUOTE: usize = 200;
+/// The longest `code` of the service that is repeated to the operator, in bytes.
+const LONGEST_CODE: usize = 48;
 
 /// Reads the answer to a question.
 pub(super) fn read(answer: &outbound::Answer, question: &Question) -> Result<Answer, AgentError> {
@@ -16,7 +16,7 @@ pub(super) fn read(answer: &outbound::Answer, question: &Question) -> Result<Ans
         return Err(refused(answer, body.as_ref(), question));
     }
     let Some(body) = body else {
-        return Err(retry("not_json", "answered with something that is not JSON"));
+        return Err(unreadable(&answer.body));
     };
     if body["status"].as_str() == Some("error") {
         return Err(error_in_200(&body));
@@ -26,7 +26,12 @@ pub(super) fn read(answer: &outbound::Answer, question: &Question) -> Result<Ans
     let conversation = data["conversationId"].as_str().filter(|id| !id.is_empty());
     match (text, conversation) {
         ("", _) => Err(retry("empty_answer", "answered with an empty text")),
-        (_, None) => Err(retry("no_conversation", "answered without a conversationId")),
+        // It did answer, and its conversation may show what.
+        (_, None) => Err(failure(
+            "no_conversation",
+            "answered without a conversationId",
+            Disposition::Ambiguous,
+        )),
         (text, Some(id)) => Ok(Answer {
             conversation_id: id.to_owned(),
             text: text.to_owned(),
@@ -34,6 +39,19 @@ pub(super) fn read(answer: &outbound::Answer, question: &Question) -> Result<Ans
             answer_id: data["responseMessageId"].as_str().map(Into::into),
         }),
     }
+}
+
+/// A 200 that is not JSON. What begins like JSON was cut off after the agent had answered; anything else (a page of a
+/// proxy, a notice of maintenance) comes from somebody before the agent.
+fn unreadable(body: &[u8]) -> AgentError {
+    if body.trim_ascii_start().first() == Some(&b'{') {
+        return failure(
+            "cut_off",
+            "answered, and the answer was cut off",
+            Disposition::Ambiguous,
+        );
+    }
+    retry("not_json", "answered with something that is not JSON")
 }
 
 /// The addresses that an answer names as its sources; only those that a person can open, each once.
@@ -57,7 +75,11 @@ fn error_in_200(body: &Value) -> AgentError {
         Value::String(text) => text.parse().unwrap_or(0),
         _ => 0,
     };
-    let message = format!("reported an error: {}", quote(body));
+    let told = told_code(body);
+    let message = format!(
+        "answered 200 with an error{}",
+        told.map(|code| format!(" ({code})")).unwrap_or_default()
+    );
     let disposition = if matches!(code, 401 | 403) {
         Disposition::Hold
     } else {
@@ -70,9 +92,8 @@ fn error_in_200(body: &Value) -> AgentError {
 fn refused(answer: &outbound::Answer, body: Option<&Value>, question: &Question) -> AgentError {
     let status = answer.status;
     let said = body
-        .map(quote)
-        .filter(|text| !text.is_empty())
-        .map(|text| format!(": {text}"))
+        .and_then(told_code)
+        .map(|code| format!(": {code}"))
         .unwrap_or_default();
     let after = answer.retry_after();
     let names_conversation = question.conversation_id.is_some() && body.is_some_and(names_conversation);
@@ -126,16 +147,16 @@ fn names_conversation(body: &Value) -> bool {
     named("code") || named("message")
 }
 
-/// What the service says of an error, shortened. It never holds the question: it is the service's own text.
-fn quote(body: &Value) -> String {
-    let text = body["message"]
-        .as_str()
-        .or(body["code"].as_str())
-        .unwrap_or_default();
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_QUOTE)
-        .collect()
+/// The service's code of an error, if it is a plain short word. Its `message` is never repeated: it could quote the
+/// question or the key, and neither may reach a log or a list.
+fn told_code(body: &Value) -> Option<String> {
+    let code = match &body["code"] {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (!code.is_empty() && code.len() <= LONGEST_CODE && code.bytes().all(plain)).then_some(code)
 }
 
 fn retry(code: &'static str, message: &str) -> AgentError {

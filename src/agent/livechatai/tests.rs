@@ -153,14 +153,24 @@ async fn every_refusal_says_what_to_do() {
             Disposition::Hold,
         ),
         (200, "<html>busy</html>", "not_json", retry),
-        (200, r#"{"status":"success","data":{"conv"#, "not_json", retry),
+        (
+            200,
+            r#"{"status":"success","data":{"conv"#,
+            "cut_off",
+            Disposition::Ambiguous,
+        ),
         (
             200,
             r#"{"data":{"conversationId":"c1","response":"  "}}"#,
             "empty_answer",
             retry,
         ),
-        (200, r#"{"data":{"response":"hi"}}"#, "no_conversation", retry),
+        (
+            200,
+            r#"{"data":{"response":"hi"}}"#,
+            "no_conversation",
+            Disposition::Ambiguous,
+        ),
     ];
     for (status, body, code, disposition) in rows {
         let (_, agent) = serve(status, body).await;
@@ -284,4 +294,23 @@ async fn finds_the_answer_to_a_question_that_was_asked_before() {
     );
     let (_, agent) = serve(500, "oops").await;
     assert_eq!(agent.look_up(&question(Some("c1"))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_the_service_says_may_quote_the_question_or_the_key_and_is_not_repeated() {
+    let echo = "you asked: When do you open? with key-1";
+    for (status, code) in [
+        (200, echo),
+        (400, echo),
+        (401, "BAD_KEY"),
+        (404, echo),
+        (500, echo),
+    ] {
+        let body = serde_json::json!({"status": "error", "message": echo, "code": code}).to_string();
+        let (_, agent) = serve(status, &body).await;
+        let error = agent.ask(&question(None)).await.unwrap_err();
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains("When do") && !told.contains("key-1"), "{told}");
+        assert_eq!(told.contains("BAD_KEY"), code == "BAD_KEY", "{told}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The store on SQLite.
 //!
-//! One task writes ([`writer`]), a few connections read. The database runs with a write-ahead log and a full sync at
+//! One task writes (`writer`), a few connections read. The database runs with a write-ahead log and a full sync at
 //! each commit: what was acknowledged survives a power cut. Statements that belong together are sent to SQLite as one
 //! text, because each text is a trip to another thread; their rows come back with a number in front that tells which
 //! statement they are of.

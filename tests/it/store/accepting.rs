@@ -126,7 +126,7 @@ async fn a_burst_is_due_after_its_last_message_but_not_later_than_allowed() {
     let burst = |id: &str, when: i64| {
         let mut admission = message(id, "t1", id, at(when));
         admission.wait = Duration::from_millis(1200);
-        admission.max_wait = Duration::from_millis(3000);
+        admission.max_wait = Duration::from_secs(3);
         admission
     };
     bench.accept(vec![burst("m1", 0)]).await;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::memory::Memory;
 use super::stub::{Stub, bearer, claim};
 use super::*;
 use crate::channel::SendDisposition;

@@ -5,7 +5,6 @@ mod fixtures;
 mod hostile;
 mod installing;
 mod look_up;
-mod memory;
 mod policy;
 mod stub;
 mod web_api;
@@ -24,6 +23,7 @@ use crate::channel::signature::{Unverified, sign};
 use crate::channel::{Channel, Endpoint, Received, Rejection, WebhookRequest};
 use crate::domain::Time;
 use crate::domain::clock::ManualClock;
+use crate::domain::installation::memory::Memory;
 use crate::domain::message::{Arrival, Inbound};
 use crate::domain::texts::Texts;
 
@@ -46,11 +46,11 @@ fn slack(change: impl FnOnce(&mut Settings)) -> Slack {
     build(
         settings,
         Arc::new(ManualClock::at(NOW)),
-        Arc::new(memory::Memory::default()),
+        Arc::new(Memory::default()),
     )
 }
 
-fn build(settings: Settings, clock: Arc<ManualClock>, store: Arc<memory::Memory>) -> Slack {
+fn build(settings: Settings, clock: Arc<ManualClock>, store: Arc<Memory>) -> Slack {
     let texts = Texts {
         unavailable: "no answer".to_owned(),
         only_text: ONLY_TEXT.to_owned(),

@@ -1,4 +1,4 @@
-//! What a store keeps of installations, in memory.
+//! What a store keeps of installations, in memory: for tests.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -6,14 +6,14 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::domain::installation::{InstallationStore, Installed, KeepError};
+use super::{InstallationStore, Installed, KeepError};
 use crate::domain::{AccountKey, Time};
 
 /// The store; it fails as long as it is told to.
 #[derive(Default)]
-pub(super) struct Memory {
-    pub(super) kept: Mutex<HashMap<AccountKey, Installed>>,
-    pub(super) failing: Mutex<bool>,
+pub(crate) struct Memory {
+    pub(crate) kept: Mutex<HashMap<AccountKey, Installed>>,
+    pub(crate) failing: Mutex<bool>,
     spent: Mutex<Vec<String>>,
 }
 

@@ -1,0 +1,263 @@
+//! The servers that are measured, each a process of its own: the real binary, or a variant of it put together of the
+//! same parts.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chatbridge::app::{self, Overrides};
+use chatbridge::channel::{
+    Acknowledgement, Channel, Endpoint, LookUp, Received, Rejection, SendError, Sent, WebhookRequest,
+};
+use chatbridge::config;
+use chatbridge::domain::delivery::SendClaim;
+use chatbridge::http::Backend;
+use chatbridge::http::public::Public;
+use chatbridge::http::server::{self, Limits};
+use chatbridge::store::sqlite::{Mode, SqliteStore};
+use chatbridge::store::{Backlog, Store, StoreError};
+use http::{HeaderName, Method};
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::load::SECRET;
+use crate::memory_store::MemoryStore;
+use crate::stubs::Stubs;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The daemon's own listener and signature check; nothing is read or stored.
+    Signature,
+    /// The real binary; its agent has no key, so that it stores and does not ask.
+    Accept,
+    /// The same with a transaction for each request.
+    AcceptEach,
+    /// The real binary, answering.
+    Durable,
+    /// The same pipeline on a store in memory that keeps nothing.
+    NoStore,
+}
+
+/// A server that runs until it is dropped.
+pub(crate) struct Server {
+    /// Its public listener.
+    pub(crate) address: SocketAddr,
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    /// Starts one and waits until it listens.
+    pub(crate) async fn start(kind: Kind, stubs: &Stubs) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bench.toml");
+        std::fs::write(&file, settings(kind, stubs, &folder)).unwrap();
+        let mut command = match kind {
+            Kind::Accept | Kind::Durable => Command::new(env!("CARGO_BIN_EXE_chatbridge")),
+            _ => Command::new(std::env::current_exe().unwrap()),
+        };
+        match kind {
+            Kind::Accept | Kind::Durable => command.args(["serve", "--config"]).arg(&file),
+            other => command.args(["--serve", &format!("{other:?}")]).arg(&file),
+        };
+        let mut process = command
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = address(lines);
+        // The platform's stub is asked for the bot's name first.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Self {
+            address,
+            process,
+            _folder: folder,
+        }
+    }
+
+    /// Resident memory, in MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib / 1024.0
+    }
+}
+
+/// The address in the line that tells of the public listener; the rest is read and dropped in the background.
+fn address(mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static) -> SocketAddr {
+    for line in &mut lines {
+        let line = line.unwrap();
+        if let Some(json) = serde_json::from_str::<serde_json::Value>(&line).ok()
+            && json["message"] == "public listener"
+        {
+            std::thread::spawn(move || lines.for_each(drop));
+            return json["address"].as_str().unwrap().parse().unwrap();
+        }
+    }
+    panic!("the server ended before it listened")
+}
+
+fn settings(kind: Kind, stubs: &Stubs, folder: &tempfile::TempDir) -> String {
+    let stub = stubs.address;
+    let key = if matches!(kind, Kind::Durable | Kind::NoStore) {
+        "api_key = \"key\"\n"
+    } else {
+        ""
+    };
+    format!(
+        "[server]\nbind = \"127.0.0.1:0\"\n[admin]\nbind = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
+         [store]\nurl = \"sqlite://{}\"\n[agent]\nbase_url = \"http://{stub}\"\nagent_id = \"agent\"\n{key}\
+         [slack]\nsigning_secret = \"{SECRET}\"\nbot_token = \"xoxb-1\"\napi_base = \"http://{stub}/api\"\n",
+        folder.path().join("bench.db").display()
+    )
+}
+
+/// Serves as a variant: the other side of [`Server::start`].
+pub(crate) async fn serve(arguments: &[String]) {
+    let (kind, file) = (&arguments[0], std::path::Path::new(&arguments[1]));
+    let settings = config::load(Some(file)).unwrap();
+    chatbridge::telemetry::init(&settings.log);
+    if kind == "Signature" {
+        return serve_signature().await;
+    }
+    let store: Arc<dyn Store> = if kind == "NoStore" {
+        Arc::new(MemoryStore::default())
+    } else {
+        Arc::new(
+            SqliteStore::open_batching(&settings.store, Mode::Serve, 1)
+                .await
+                .unwrap(),
+        )
+    };
+    let overrides = Overrides {
+        store: Some(store),
+        ..Overrides::default()
+    };
+    let mut running = app::start(settings, overrides).await.unwrap();
+    running.ended().await.unwrap();
+}
+
+async fn serve_signature() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let channels: Vec<Arc<dyn Channel>> = vec![Arc::new(SignatureOnly {
+        secrets: vec![SECRET.into()],
+    })];
+    let router = Public {
+        backend: Arc::new(Nothing),
+        channels,
+        off: Vec::new(),
+        body_limit: 4 << 20,
+    }
+    .router();
+    eprintln!(
+        "{}",
+        serde_json::json!({ "message": "public listener", "address": address.to_string() })
+    );
+    server::serve(
+        listener,
+        Limits::default(),
+        move |_| router.clone(),
+        CancellationToken::new(),
+    )
+    .await;
+}
+
+struct Nothing;
+
+impl Backend for Nothing {
+    async fn accept(&self, _: &dyn Channel, received: Received) -> Result<Acknowledgement, StoreError> {
+        Ok(received.answer)
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn agent_refusal(&self) -> Option<String> {
+        None
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        Ok(Backlog::default())
+    }
+}
+
+/// A channel that checks who signed, and nothing else.
+struct SignatureOnly {
+    secrets: Vec<SecretString>,
+}
+
+#[async_trait]
+impl Channel for SignatureOnly {
+    fn name(&self) -> &'static str {
+        "slack"
+    }
+
+    fn integration_type(&self) -> &'static str {
+        "SLACK"
+    }
+
+    fn turn_wait(&self, _: Option<Duration>) -> Duration {
+        Duration::ZERO
+    }
+
+    fn reply_window(&self) -> Option<Duration> {
+        None
+    }
+
+    fn endpoints(&self) -> Vec<Endpoint> {
+        vec![Endpoint {
+            method: Method::POST,
+            path: "/slack/events",
+        }]
+    }
+
+    fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection> {
+        let refused = Rejection::Unauthenticated {
+            code: "signature_invalid",
+            message: "not signed",
+        };
+        let header = |name: &'static str| request.sealed.header(&HeaderName::from_static(name));
+        let stamp = header("x-slack-request-timestamp")
+            .ok_or(refused.clone())?
+            .to_owned();
+        let signature = header("x-slack-signature").ok_or(refused.clone())?.to_owned();
+        let hex = signature.strip_prefix("v0=").ok_or(refused.clone())?;
+        let prefix: [&[u8]; 3] = [b"v0:", stamp.as_bytes(), b":"];
+        request
+            .sealed
+            .verify(&self.secrets, &prefix, hex)
+            .ok_or(refused)?;
+        Ok(Received::default())
+    }
+
+    fn render(&self, text: &str, _: &[String]) -> Vec<String> {
+        vec![text.to_owned()]
+    }
+
+    async fn send(&self, _: &SendClaim) -> Result<Sent, SendError> {
+        Ok(Sent { platform_id: None })
+    }
+
+    async fn look_up(&self, _: &SendClaim) -> LookUp {
+        LookUp::Absent
+    }
+
+    async fn run(&self, cancel: CancellationToken) {
+        cancel.cancelled().await;
+    }
+}

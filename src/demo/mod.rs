@@ -1,0 +1,214 @@
+//! The bridge at play: the real daemon between a simulated Slack, a simulated WhatsApp and a small agent, all on this
+//! machine.
+//!
+//! `slack` and `graph` are the platforms and `agent` with its `faq` the agent: each checks the calls it gets as the
+//! real one does. Their people write by `webhooks`, signed as the real ones are. What everybody says stands in the
+//! `journal`; `exchange` is a conversation that proves that all of it works, and `transcript` shows it. `state` tells
+//! other processes where a demo runs.
+
+pub mod agent;
+pub mod exchange;
+mod faq;
+pub mod graph;
+pub mod journal;
+pub mod server;
+pub mod slack;
+pub mod state;
+mod told;
+pub mod transcript;
+pub mod webhooks;
+
+use std::fs::Permissions;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tempfile::TempDir;
+use thiserror::Error;
+
+use crate::agent::livechatai;
+use crate::app::{self, Overrides, Running, StartError};
+use crate::config::{self, ConfigError, Settings};
+use agent::DemoAgent;
+use graph::Graph;
+use journal::Journal;
+use server::Server;
+use slack::Slack;
+use state::DemoState;
+use webhooks::Postman;
+
+/// How long the daemon may take to introduce itself to Slack.
+const INTRODUCTION: Duration = Duration::from_secs(10);
+
+/// Why there is no demo.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    /// Neither a folder nor a port could be had.
+    #[error("the demo cannot be set up: {0}")]
+    SetUp(#[from] io::Error),
+    /// The environment sets something that cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The daemon does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Nobody can call the daemon.
+    #[error("cannot prepare calls: {0}")]
+    Client(#[from] reqwest::Error),
+    /// The daemon did not say hello.
+    #[error("the daemon did not ask the simulated Slack who it is within {} seconds", INTRODUCTION.as_secs())]
+    Silent,
+}
+
+/// The services around the daemon, before it runs.
+pub struct Stage {
+    journal: Journal,
+    slack: Slack,
+    graph: Graph,
+    agent: DemoAgent,
+    servers: [Server; 3],
+    folder: TempDir,
+}
+
+/// A demo that runs. Dropping it ends it and removes its folder.
+pub struct Demo {
+    /// What everybody says.
+    pub journal: Journal,
+    /// The simulated Slack.
+    pub slack: Slack,
+    /// The simulated WhatsApp.
+    pub graph: Graph,
+    /// The daemon.
+    pub daemon: Running,
+    /// Brings what people write to the daemon.
+    pub postman: Postman,
+    _servers: Vec<Server>,
+    // Last, so that it is removed when nobody writes into it any more.
+    _folder: TempDir,
+}
+
+impl Stage {
+    /// Starts the services.
+    pub async fn set_up() -> Result<Self, DemoError> {
+        let journal = Journal::default();
+        let slack = Slack::new(journal.clone());
+        let graph = Graph::new(journal.clone());
+        let agent = DemoAgent::default();
+        Ok(Self {
+            servers: [slack.serve().await?, graph.serve().await?, agent.serve().await?],
+            folder: tempfile::Builder::new()
+                .prefix(state::FOLDER)
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir()?,
+            journal,
+            slack,
+            graph,
+            agent,
+        })
+    }
+
+    /// The daemon's settings: everything is played here, and logs are quiet. Of the environment only the section
+    /// `log` counts; a `real` agent takes the place of the demo's.
+    pub fn settings(
+        &self,
+        bind: SocketAddr,
+        real: Option<livechatai::Settings>,
+    ) -> Result<Settings, ConfigError> {
+        let ours = std::env::vars_os().filter(|(name, _)| {
+            name.to_str()
+                .is_some_and(|name| name.starts_with("CHATBRIDGE__LOG__"))
+        });
+        let mut settings = config::parse("the demo's settings", &self.toml(bind), ours)?;
+        if let Some(real) = real {
+            settings.agent = real;
+        }
+        Ok(settings)
+    }
+
+    fn toml(&self, bind: SocketAddr) -> String {
+        let [slack, graph, agent] = &self.servers;
+        let table = |name: &str, pairs: &[(&str, &str)]| {
+            // A JSON text is also one of TOML.
+            let line = |(key, value): &(&str, &str)| format!("{key} = {}\n", Value::from(*value));
+            format!("[{name}]\n{}", pairs.iter().map(line).collect::<String>())
+        };
+        let database = format!("sqlite://{}", self.folder.path().join("chatbridge.db").display());
+        [
+            table("server", &[("bind", &bind.to_string()), ("shutdown_grace", "5s")]),
+            table("admin", &[("bind", "127.0.0.1:0")]),
+            table("log", &[("level", "warn")]),
+            table("store", &[("url", &database)]),
+            table(
+                "agent",
+                &[
+                    ("base_url", &agent.url()),
+                    ("api_key", self.agent.key()),
+                    ("agent_id", agent::AGENT_ID),
+                ],
+            ),
+            table(
+                "slack",
+                &[
+                    ("api_base", &format!("{}/api", slack.url())),
+                    ("bot_token", self.slack.token()),
+                    ("signing_secret", self.slack.signing_secret().expose_secret()),
+                ],
+            ),
+            table(
+                "whatsapp",
+                &[
+                    ("api_base", &graph.url()),
+                    ("access_token", self.graph.token()),
+                    ("app_secret", self.graph.app_secret().expose_secret()),
+                    ("verify_token", self.graph.verify_token()),
+                ],
+            ),
+        ]
+        .join("\n")
+    }
+
+    /// Starts the daemon, and waits until it has introduced itself to Slack.
+    pub async fn start(self, settings: Settings) -> Result<Demo, DemoError> {
+        let daemon = app::start(settings, Overrides::default()).await?;
+        let postman = Postman::new(&format!("http://{}", reachable(daemon.public_addr)))?;
+        self.graph.subscribe(postman.clone());
+        let (told, told_token) = told::serve(self.slack.clone(), self.graph.clone()).await?;
+        let state = DemoState {
+            address: reachable(daemon.public_addr),
+            signing_secret: self.slack.signing_secret().expose_secret().to_owned(),
+            app_secret: self.graph.app_secret().expose_secret().to_owned(),
+            told_at: told.url(),
+            told_token,
+        };
+        state.write(self.folder.path())?;
+        if !self.slack.connected(INTRODUCTION).await {
+            return Err(DemoError::Silent);
+        }
+        Ok(Demo {
+            journal: self.journal,
+            slack: self.slack,
+            graph: self.graph,
+            daemon,
+            postman,
+            _servers: self.servers.into_iter().chain([told]).collect(),
+            _folder: self.folder,
+        })
+    }
+}
+
+/// The address by which this machine reaches a listener: one that listens everywhere is reached on the loopback.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback = match address {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    let ip = if address.ip().is_unspecified() {
+        loopback
+    } else {
+        address.ip()
+    };
+    SocketAddr::new(ip, address.port())
+}
