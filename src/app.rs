@@ -129,11 +129,17 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         Some(agent) => agent,
         None => Arc::new(LiveChatAi::new(&settings.agent)?),
     };
-    let channels = registry::channels(&settings.channels, &settings.messages, &clock)?;
     let store = match overrides.store {
         Some(store) => store,
         None => open_store(&settings).await?,
     };
+    let needs = registry::Needs {
+        texts: &settings.messages,
+        clock: clock.clone(),
+        public_url: settings.server.public_url.as_deref(),
+        installations: store.clone(),
+    };
+    let channels = registry::channels(&settings.channels, &needs)?;
     let off = settings.channels_off();
     announce(&settings, &off, public_addr, admin_addr);
     let workers = Arc::new(Workers::new(Parts {

@@ -5,15 +5,17 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chatbridge::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
+use chatbridge::domain::installation::{InstallationStore, Installed, KeepError};
 use chatbridge::domain::message::{Accepted, Admission, Arrival, Lane};
 use chatbridge::domain::routing::{Routes, send_lane};
 use chatbridge::domain::thread::Thread;
 use chatbridge::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, Pending, TurnClaim};
-use chatbridge::domain::{ClaimToken, DedupKey, DeliveryId, MessageId, ThreadId, Time, TurnId};
+use chatbridge::domain::{AccountKey, ClaimToken, DedupKey, DeliveryId, MessageId, ThreadId, Time, TurnId};
 use chatbridge::store::operator::{
     DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
 };
 use chatbridge::store::{Backlog, Claims, LaneDue, Quota, Store, StoreError, Swept, Work};
+use secrecy::SecretString;
 
 #[derive(Default)]
 struct State {
@@ -90,6 +92,30 @@ fn take<C>(queues: &mut HashMap<Lane, VecDeque<C>>, quotas: Vec<Quota>, now: Tim
         });
     }
     taken
+}
+
+/// Nobody installs anything during a benchmark.
+#[async_trait]
+impl InstallationStore for MemoryStore {
+    async fn put(&self, _: &AccountKey, _: &SecretString, _: Time) -> Result<Time, KeepError> {
+        Err(KeepError("nothing is kept here".to_owned()))
+    }
+
+    async fn renew(&self, _: &AccountKey, _: &SecretString, _: Time) -> Result<bool, KeepError> {
+        Ok(false)
+    }
+
+    async fn list(&self, _: &str) -> Result<Vec<Installed>, KeepError> {
+        Ok(Vec::new())
+    }
+
+    async fn forget(&self, _: &AccountKey, _: Time) -> Result<bool, KeepError> {
+        Ok(false)
+    }
+
+    async fn spend(&self, _: &str, _: Time, _: Time) -> Result<bool, KeepError> {
+        Ok(false)
+    }
 }
 
 #[async_trait]

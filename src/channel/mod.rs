@@ -8,6 +8,7 @@ pub mod registry;
 pub mod signature;
 pub mod slack;
 pub mod text;
+pub mod visit;
 pub mod whatsapp;
 
 use std::time::Duration;
@@ -18,10 +19,13 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::AccountKey;
+use crate::domain::Time;
 use crate::domain::delivery::SendClaim;
+use crate::domain::installation::KeepError;
 use crate::domain::message::Arrival;
 use crate::domain::turn::TurnClaim;
 use signature::Unverified;
+use visit::{Page, Visit};
 
 /// A route on the public listener that a channel serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +54,19 @@ pub struct Received {
     pub arrivals: Vec<Arrival>,
     /// What is not for us, by short fixed reasons: it is counted and leaves no other trace.
     pub dropped: Vec<&'static str>,
+    /// Installations that came to an end.
+    pub farewells: Vec<Farewell>,
     /// What the platform gets once everything is stored.
     pub answer: Acknowledgement,
+}
+
+/// An installation came to an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Farewell {
+    /// The installation.
+    pub account: AccountKey,
+    /// It was made before this moment, by the platform's clock: a later one is not meant.
+    pub before: Time,
 }
 
 /// The body of a 200.
@@ -206,6 +221,27 @@ pub trait Channel: Send + Sync + 'static {
     /// one of them as a whole concerns all. By default each stands for itself.
     fn family(&self, account: &AccountKey) -> String {
         account.as_str().to_owned()
+    }
+
+    /// The paths that people visit with a browser, each with GET.
+    fn visited(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Answers a browser. Unlike [`receive`](Self::receive) it may take its time.
+    async fn visit(&self, visit: Visit) -> Page {
+        Page::unknown(&visit)
+    }
+
+    /// Takes note that an installation came to an end. When it has returned, that survives a crash.
+    async fn farewell(&self, farewell: &Farewell) -> Result<(), KeepError> {
+        let _ = farewell;
+        Ok(())
+    }
+
+    /// Waits until an account that held its deliveries may be tried again at once: it was installed anew, say.
+    async fn revived(&self) -> AccountKey {
+        std::future::pending().await
     }
 
     /// Renders an answer into the parts to send, in order; at least one.

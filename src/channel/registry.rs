@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Channel, slack, whatsapp};
 use crate::domain::Clock;
+use crate::domain::installation::InstallationStore;
 use crate::domain::texts::Texts;
 
 /// The sections of the channels. A channel without a section is off.
@@ -17,18 +18,30 @@ pub struct Settings {
     pub whatsapp: Option<whatsapp::Settings>,
 }
 
+/// What channels are built with.
+pub struct Needs<'a> {
+    /// What a person may see of the bridge.
+    pub texts: &'a Texts,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The address by which the world reaches the public listener.
+    pub public_url: Option<&'a str>,
+    /// Where installations are kept.
+    pub installations: Arc<dyn InstallationStore>,
+}
+
 /// Builds the channels that are on.
-pub fn channels(
-    settings: &Settings,
-    texts: &Texts,
-    clock: &Arc<dyn Clock>,
-) -> Result<Vec<Arc<dyn Channel>>, reqwest::Error> {
+pub fn channels(settings: &Settings, needs: &Needs) -> Result<Vec<Arc<dyn Channel>>, reqwest::Error> {
     let mut channels = Vec::new();
     if let Some(slack) = &settings.slack {
-        channels.push(slack::channel(slack.clone(), texts, clock.clone())?);
+        channels.push(slack::channel(slack.clone(), needs)?);
     }
     if let Some(whatsapp) = &settings.whatsapp {
-        channels.push(whatsapp::channel(whatsapp.clone(), texts, clock.clone())?);
+        channels.push(whatsapp::channel(
+            whatsapp.clone(),
+            needs.texts,
+            needs.clock.clone(),
+        )?);
     }
     Ok(channels)
 }

@@ -7,6 +7,7 @@ pub mod migrate;
 mod output;
 pub mod serve;
 pub mod simulate;
+pub mod slack;
 pub mod threads;
 pub mod whatsapp;
 
@@ -51,6 +52,8 @@ enum Command {
     Threads(threads::Args),
     /// Look at what could not be answered or delivered, and try it again.
     Dead(dead::Args),
+    /// Set up the app at Slack.
+    Slack(slack::Args),
     /// See whether everything is set up, here and at the platforms.
     Check(check::Args),
     /// Set a WhatsApp number up at Meta.
@@ -66,6 +69,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Threads(args) => threads::run(args).await,
         Command::Dead(args) => dead::run(args).await,
+        Command::Slack(args) => slack::run(&args),
         Command::Check(args) => check::run(args).await,
         Command::Whatsapp(args) => whatsapp::run(args).await,
     }

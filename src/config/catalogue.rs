@@ -173,12 +173,19 @@ pub const SECTIONS: &[Section] = &[
         name: "store",
         channel: false,
         doc: "What is remembered.",
-        keys: &[set(
-            "url",
-            Kind::Database,
-            "\"sqlite://data/chatbridge.db\"",
-            "The database; it is made if absent.",
-        )],
+        keys: &[
+            set(
+                "url",
+                Kind::Database,
+                "\"sqlite://data/chatbridge.db\"",
+                "The database; it is made if absent.",
+            ),
+            unset(
+                "secret_key",
+                Kind::Keys,
+                "Encrypts tokens: 32 bytes in base64, a list to rotate. Without one, a key is made beside the database.",
+            ),
+        ],
     },
     Section {
         name: "agent",

@@ -19,6 +19,7 @@ pub(super) fn check(gathered: &mut Gathered) {
     waits(gathered, &mut problems);
     numbers(gathered, &mut problems);
     allowed_and_denied(gathered, &mut problems);
+    installing(gathered, &mut problems);
     gathered.problems.append(&mut problems);
 }
 
@@ -137,6 +138,39 @@ fn allowed_and_denied(gathered: &Gathered, problems: &mut Vec<Problem>) {
             ));
         }
     }
+}
+
+/// Who lets others install the app has all that it takes.
+fn installing(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    let (id, secret) = (("slack", "client_id"), ("slack", "client_secret"));
+    let address = ("server", "public_url");
+    let there = |name| gathered.touched.contains_key(&name);
+    let mut wanted = |name: Name, other: Name, why: &str| {
+        let (full, other_full) = (full(name.0, name.1), full(other.0, other.1));
+        let message = format!("needs {other_full}, {why}; set it too, or remove {full}");
+        problems.push(Problem::new(full, origin_touched(gathered, name), message));
+    };
+    if there(id) && !there(secret) {
+        wanted(
+            id,
+            secret,
+            "which stands beside it on the app's Basic Information page",
+        );
+    }
+    if there(secret) && !there(id) {
+        wanted(
+            secret,
+            id,
+            "which stands beside it on the app's Basic Information page",
+        );
+    }
+    if there(id) && !there(address) {
+        wanted(id, address, "the address to which Slack sends people back");
+    }
+}
+
+fn origin_touched(gathered: &Gathered, name: Name) -> &str {
+    gathered.touched.get(&name).map_or("", String::as_str)
 }
 
 fn text(entry: &Entry) -> Option<&str> {

@@ -28,6 +28,8 @@ pub enum Kind {
     Secret,
     /// One such text or several, all of which are live.
     Secrets,
+    /// A key of 32 bytes in base64 or several, all of which are live; never shown.
+    Keys,
     /// Yes or no.
     Flag,
     /// A whole number.
@@ -79,7 +81,7 @@ pub(super) enum Written {
 impl Kind {
     /// Whether what it holds must never be shown.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Secrets)
+        matches!(self, Self::Secret | Self::Secrets | Self::Keys)
     }
 
     /// Reads a value, and returns it as the settings take it. The message of an error completes the sentence that
@@ -97,6 +99,7 @@ impl Kind {
             Self::Policy => policy(raw),
             Self::Secret => secret(raw),
             Self::Secrets => secrets(raw),
+            Self::Keys => keys(raw),
             Self::Flag => flag(raw, written),
             Self::Count { least, most } => count(raw, written, least, most),
             Self::Duration { least, most } => span(raw, least, most),
@@ -213,6 +216,21 @@ fn secrets(raw: ValueKind) -> Result<ValueKind, String> {
         return Err("is empty; give it its value, or remove it".to_owned());
     }
     Ok(secrets.into())
+}
+
+fn keys(raw: ValueKind) -> Result<ValueKind, String> {
+    let keys = secrets(raw)?;
+    let fits = |key: &config::Value| match &key.kind {
+        ValueKind::String(text) => crate::store::is_key(text),
+        _ => false,
+    };
+    match &keys {
+        ValueKind::Array(items) if items.iter().all(fits) => Ok(keys),
+        _ => Err(
+            "holds something other than 32 bytes in base64; make a key with: openssl rand -base64 32"
+                .to_owned(),
+        ),
+    }
 }
 
 fn flag(raw: ValueKind, written: Written) -> Result<ValueKind, String> {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod delivery;
 pub mod identity;
 pub mod ids;
+pub mod installation;
 pub mod message;
 pub mod retry;
 pub mod routing;

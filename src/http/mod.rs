@@ -13,6 +13,7 @@ pub mod public;
 mod ready;
 pub mod server;
 mod sparing;
+mod visits;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -17,6 +17,7 @@ use super::body::{Patience, discard, read};
 use super::errors::ApiError;
 use super::ready::Probe;
 use super::sparing::Sparing;
+use super::visits;
 use crate::channel::signature::Unverified;
 use crate::channel::{Acknowledgement, Channel, Endpoint, Received, WebhookRequest};
 use crate::telemetry::WEBHOOKS;
@@ -57,6 +58,12 @@ impl<B: Backend> Public<B> {
                     async move { desk.serve(request).await }
                 };
                 router = router.route(endpoint.path, on(filter, serve));
+            }
+        }
+        for channel in &self.channels {
+            for path in channel.visited() {
+                let channel = channel.clone();
+                router = router.route(path, get(move |request| visits::serve(channel, path, request)));
             }
         }
         let probe = Arc::new(Probe::new(self.backend));

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::domain::installation::KeepError;
+
 /// A failed store operation. Nothing of it was written.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -50,6 +52,12 @@ pub enum StoreError {
         /// What the check found.
         reason: String,
     },
+    /// A key of `store.secret_key` cannot be used; with the remedy.
+    #[error("{0}")]
+    SecretKey(String),
+    /// Something that a channel keeps was not kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     /// The database refused.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),

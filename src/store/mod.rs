@@ -9,16 +9,21 @@
 
 mod error;
 pub mod operator;
+mod seal;
 pub mod sqlite;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
 pub use error::StoreError;
+pub use seal::is_key;
 
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, Settlement};
+use crate::domain::installation::InstallationStore;
 use crate::domain::message::{Accepted, Admission, Lane};
 use crate::domain::routing::Routes;
+use crate::domain::settings;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
 use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
 
@@ -78,7 +83,7 @@ pub struct Swept {
 
 /// What the daemon remembers. Each method is one transaction.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: InstallationStore {
     /// Stores what arrived: keys, threads, messages and the work that follows from them. Returns what became of each,
     /// in the order given, after it is on the disk.
     async fn accept(&self, batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError>;
@@ -167,9 +172,13 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Section `store` of the configuration.
-#[derive(Debug, Clone, serde::Deserialize)]
+#[derive(Debug, Clone, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The database: `sqlite://PATH`.
     pub url: String,
+    /// What encrypts tokens: 32 bytes in base64. The first encrypts, all decrypt. If there is none, one is made in a file
+    /// beside the database.
+    #[serde(default, deserialize_with = "settings::secrets")]
+    pub secret_key: Vec<SecretString>,
 }

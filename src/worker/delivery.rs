@@ -243,21 +243,34 @@ impl Delivery {
 
     /// The account works again: what was held goes on at once.
     async fn release(&self, lane: &Lane) {
-        let now = self.parts.clock.now();
         for reach in [Reach::Group, Reach::Family] {
-            if !self.board.unhold(lane, reach) {
-                continue;
+            if self.board.unhold(lane, reach) {
+                self.revive(lane, reach).await;
             }
-            self.note_held();
-            let held = self.board.held_name(lane, reach);
-            match self.parts.store.release(Work::Send, &held, now).await {
-                Ok(threads) => info!(account = &**lane, ?reach, threads, "sending works again"),
-                Err(error) => warn!(account = &**lane, %error, "held deliveries go on as they come due"),
+        }
+    }
+
+    /// What was held for this account, or for its family, is due now.
+    pub(super) async fn revive(&self, lane: &Lane, reach: Reach) {
+        self.board.unhold(lane, reach);
+        self.note_held();
+        let now = self.parts.clock.now();
+        let held = self.board.held_name(lane, reach);
+        match self.parts.store.release(Work::Send, &held, now).await {
+            Ok(0) => {}
+            Ok(threads) => {
+                info!(
+                    account = &**lane,
+                    ?reach,
+                    threads,
+                    "sending works again: what was held goes out"
+                );
             }
-            match self.parts.store.lanes(Work::Send).await {
-                Ok(lanes) => self.board.learn(lanes),
-                Err(error) => debug!(%error, "the lanes are read again in a moment"),
-            }
+            Err(error) => warn!(account = &**lane, %error, "held deliveries go on as they come due"),
+        }
+        match self.parts.store.lanes(Work::Send).await {
+            Ok(lanes) => self.board.learn(lanes),
+            Err(error) => debug!(%error, "the lanes are read again in a moment"),
         }
     }
 

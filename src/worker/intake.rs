@@ -47,6 +47,9 @@ impl Intake {
         for reason in &received.dropped {
             counter!("chatbridge_messages_total", "channel" => name, "outcome" => *reason).increment(1);
         }
+        for farewell in &received.farewells {
+            channel.farewell(farewell).await?;
+        }
         if !received.arrivals.is_empty() {
             let now = self.parts.clock.now();
             let admit = |arrival| self.admission(channel, arrival, now);

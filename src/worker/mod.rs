@@ -26,7 +26,7 @@ use crate::agent::livechatai::Links;
 use crate::channel::Channel;
 use crate::domain::account::AccountKey;
 use crate::domain::retry::Schedule;
-use crate::domain::routing::Routes;
+use crate::domain::routing::{Routes, send_lane};
 use crate::domain::texts::Texts;
 use crate::domain::{Clock, settings};
 use crate::store::{Store, StoreError, Work};
@@ -221,6 +221,9 @@ impl Workers {
             self.parts.clock.clone(),
             stop.clone(),
         ));
+        for channel in self.parts.channels.clone() {
+            background.spawn(revivals(self.delivery.clone(), channel, stop.clone()));
+        }
         let asking = tokio::spawn(self.clone().pump(Work::Turn, soft.clone(), stop.clone()));
         let sending = tokio::spawn(self.clone().pump(Work::Send, soft, stop.clone()));
         let _ = tokio::join!(asking, sending);
@@ -337,6 +340,13 @@ fn families(channels: Vec<Arc<dyn Channel>>) -> board::FamilyOf {
         });
         family.unwrap_or_else(|| lane.to_owned())
     })
+}
+
+/// Sets going what an account held, as soon as its channel says that it may be tried again.
+async fn revivals(delivery: Arc<Delivery>, channel: Arc<dyn Channel>, stop: CancellationToken) {
+    while let Some(account) = stop.run_until_cancelled(channel.revived()).await {
+        delivery.revive(&send_lane(&account), board::Reach::Group).await;
+    }
 }
 
 /// Renders a short text of ours, if there is one.

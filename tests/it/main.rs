@@ -22,6 +22,7 @@
 mod agent;
 mod bad_input;
 mod bursts;
+mod check;
 mod crash;
 mod delivery;
 mod demo;
@@ -37,6 +38,9 @@ mod slack_actions;
 mod slack_edits;
 mod slack_errors;
 mod slack_events;
+mod slack_install;
+mod slack_installed;
+mod slack_manifest;
 mod slack_pace;
 mod store;
 mod webhooks;

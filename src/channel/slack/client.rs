@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, DATE};
+use http::{HeaderName, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::domain::Time;
 use crate::outbound::{self, Answer, Failure};
 
 use super::errors::{self, Class};
@@ -23,6 +24,9 @@ pub(super) const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 /// Slack warns about JSON without the charset.
 const JSON: &str = "application/json; charset=utf-8";
 
+/// The header in which Slack shows the scopes of the token that called.
+const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
+
 /// The longest code that is believed to be one; the longest known has 41 characters.
 const LONGEST_CODE: usize = 80;
 
@@ -30,6 +34,25 @@ const LONGEST_CODE: usize = 80;
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
+}
+
+/// The app's own name and secret, with which it asks for tokens.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    /// The client id.
+    pub(super) id: String,
+    /// The client secret.
+    pub(super) secret: SecretString,
+}
+
+/// An answer that says yes, with what its headers tell.
+pub(super) struct Heard {
+    /// The answer.
+    pub(super) body: Value,
+    /// Slack's clock, if the answer shows it.
+    pub(super) date: Option<Time>,
+    /// The token's scopes, with commas between them, if the answer shows them.
+    pub(super) scopes: Option<String>,
 }
 
 /// A call that did not do what it was to do.
@@ -72,6 +95,33 @@ impl Client {
         read(&outbound::call(request).await.map_err(Trouble::Call)?)
     }
 
+    /// Calls a method that needs nothing but the token, and listens to the headers too.
+    pub(super) async fn inquire(&self, method: &str, token: &SecretString) -> Result<Heard, Trouble> {
+        let request = self
+            .http
+            .post(format!("{}/{method}", self.base))
+            .bearer_auth(token.expose_secret())
+            .header(CONTENT_TYPE, JSON)
+            .body("{}");
+        hear(&outbound::call(request).await.map_err(Trouble::Call)?)
+    }
+
+    /// Asks for a token (`oauth.v2.access`): for a code, or for a refresh token. The app's name and secret go in the
+    /// header, as docs.slack.dev prefers.
+    pub(super) async fn access(
+        &self,
+        credentials: &Credentials,
+        form: &[(&str, &str)],
+    ) -> Result<Heard, Trouble> {
+        let request = self
+            .http
+            .post(format!("{}/oauth.v2.access", self.base))
+            .basic_auth(&credentials.id, Some(credentials.secret.expose_secret()))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(query(form));
+        hear(&outbound::call(request).await.map_err(Trouble::Call)?)
+    }
+
     /// Calls a method that reads.
     pub(super) async fn get(
         &self,
@@ -85,6 +135,30 @@ impl Client {
         let request = self.http.get(address).bearer_auth(token.expose_secret());
         read(&outbound::call(request).await.map_err(Trouble::Call)?)
     }
+}
+
+/// Pairs as a query or a form.
+pub(super) fn query(pairs: &[(&str, &str)]) -> String {
+    let Ok(mut address) = reqwest::Url::parse("http://unused/") else {
+        return String::new();
+    };
+    address.query_pairs_mut().extend_pairs(pairs);
+    address.query().unwrap_or_default().to_owned()
+}
+
+fn hear(answer: &Answer) -> Result<Heard, Trouble> {
+    let header = |name: &HeaderName| answer.headers.get(name)?.to_str().ok();
+    Ok(Heard {
+        body: read(answer)?,
+        date: header(&DATE).and_then(date),
+        scopes: header(&SCOPES).map(str::to_owned),
+    })
+}
+
+/// A moment as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(super) fn date(text: &str) -> Option<Time> {
+    let moment = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Time::from_millis(moment.timestamp().as_millisecond()))
 }
 
 fn read(answer: &Answer) -> Result<Value, Trouble> {
@@ -145,6 +219,30 @@ mod tests {
             Ok(_) => "ok".to_owned(),
             Err(trouble) => format!("{trouble:?}"),
         }
+    }
+
+    #[test]
+    fn the_headers_tell_scopes_and_time() {
+        let mut answer = answer(200, None, r#"{"ok":true}"#);
+        answer
+            .headers
+            .insert("x-oauth-scopes", "chat:write,im:history".parse().unwrap());
+        answer
+            .headers
+            .insert("date", "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
+        let heard = hear(&answer).unwrap();
+        assert_eq!(heard.scopes.as_deref(), Some("chat:write,im:history"));
+        assert_eq!(heard.date, Some(Time::from_secs(784_111_777)));
+        assert_eq!(date("soon"), None);
+    }
+
+    #[test]
+    fn a_form_is_encoded() {
+        assert_eq!(
+            query(&[("a", "b c&d"), ("e", "https://f/")]),
+            "a=b+c%26d&e=https%3A%2F%2Ff%2F"
+        );
+        assert_eq!(query(&[]), "");
     }
 
     #[test]

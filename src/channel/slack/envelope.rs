@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::domain::AccountKey;
+use crate::domain::{AccountKey, Time};
 
 use super::NAME;
 
@@ -28,10 +28,14 @@ pub(super) struct Envelope<'a> {
     pub(super) event_id: Option<&'a str>,
     /// The installation.
     pub(super) account: AccountKey,
+    /// The organisation to which the workspace belongs, as an installation.
+    pub(super) organisation: Option<AccountKey>,
     /// The workspace of the installation; none if a whole organisation installed the app.
     pub(super) team: Option<&'a str>,
     /// The bot's user id, as the installation names it.
     pub(super) bot_user: Option<&'a str>,
+    /// When it happened, to the second.
+    pub(super) at: Option<Time>,
     /// Whether the conversation is shared with another organisation.
     pub(super) shared: bool,
 }
@@ -82,8 +86,13 @@ fn event(body: &Value) -> Result<Envelope<'_>, Reason> {
         event,
         event_id: text(body, "event_id"),
         account,
+        organisation: text(body, "enterprise_id").and_then(|id| AccountKey::new(NAME, id)),
         team: team.filter(|_| organisation.is_none()),
         bot_user: text(install, "user_id").filter(|_| flag("is_bot")),
+        at: body
+            .get("event_time")
+            .and_then(Value::as_i64)
+            .map(Time::from_secs),
         shared: body.get("is_ext_shared_channel").and_then(Value::as_bool) == Some(true),
     })
 }

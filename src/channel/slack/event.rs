@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::domain::message::{Arrival, Opens, Treatment};
 
 use super::envelope::{Envelope, Reason, text};
-use super::installation::{Installations, Served};
+use super::installation::Served;
+use super::installations::Installations;
 use super::message::Message;
 use super::policy::Policy;
 use super::{revision, words};
@@ -46,8 +47,8 @@ impl Reader {
         let mention = match text(envelope.event, "type") {
             Some("app_mention") => true,
             Some("message") => false,
-            Some("app_uninstalled") => return Err(farewell(envelope, "app_uninstalled")),
-            Some("tokens_revoked") => return Err(farewell(envelope, "tokens_revoked")),
+            Some("app_uninstalled") => return Err("app_uninstalled"),
+            Some("tokens_revoked") => return Err("tokens_revoked"),
             _ => return Err("unknown_event"),
         };
         let installation = match installations.serve(&envelope.account) {
@@ -170,17 +171,16 @@ fn is_there(event: &Value, key: &str) -> bool {
     event.get(key).is_some_and(|value| !value.is_null())
 }
 
-/// The app was removed somewhere, or tokens of it were withdrawn. Nothing is undone by it: deliveries that Slack then
-/// refuses are held until there is a token again.
-fn farewell(envelope: &Envelope, news: Reason) -> Reason {
-    let about_bot = news == "app_uninstalled"
-        || envelope
-            .event
-            .pointer("/tokens/bot")
-            .and_then(Value::as_array)
-            .is_some_and(|users| !users.is_empty());
-    if about_bot {
-        tracing::warn!(account = %envelope.account, event = news, "the app lost its access to this workspace; install it again");
+/// Whether an event tells that an installation, in which the bot has this name, has come to an end: the app was removed,
+/// or the bot's token was withdrawn. `tokens_revoked` names users, not tokens; a person's own token is no affair of ours.
+pub(super) fn ends(envelope: &Envelope, bot: Option<&str>) -> bool {
+    match text(envelope.event, "type") {
+        Some("app_uninstalled") => true,
+        Some("tokens_revoked") => {
+            let bots = envelope.event.pointer("/tokens/bot").and_then(Value::as_array);
+            let mut bots = bots.into_iter().flatten().filter_map(Value::as_str);
+            bots.any(|user| bot.is_none_or(|bot| bot == user))
+        }
+        _ => false,
     }
-    news
 }

@@ -1,4 +1,4 @@
-//! Where the app is installed, and with which token it speaks there.
+//! The static token, and the place that it serves.
 //!
 //! A static `bot_token` serves the one workspace that `auth.test` names. Until that has answered, what comes is
 //! accepted and waits: a slow start loses nothing.
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, watch};
 
 use crate::channel::{Scope, SendDisposition, SendError};
 use crate::domain::AccountKey;
 use crate::domain::account::is_plain_id;
 
+use super::NAME;
 use super::client::{Client, Trouble};
 use super::errors::{self, Class};
 
@@ -84,14 +84,15 @@ pub(super) enum Served {
     No,
 }
 
-/// All installations: at present the one of the static token.
-pub(super) struct Installations {
+/// The static token.
+pub(super) struct StaticToken {
     token: Option<SecretString>,
     standing: watch::Sender<Standing>,
+    doubted: Notify,
 }
 
-impl Installations {
-    /// The installation of this token. An empty one is none.
+impl StaticToken {
+    /// This token. An empty one is none.
     pub(super) fn new(token: Option<SecretString>) -> Self {
         let token = token.filter(|token| !token.expose_secret().trim().is_empty());
         let standing = if token.is_some() {
@@ -102,7 +103,13 @@ impl Installations {
         Self {
             token,
             standing: watch::Sender::new(standing),
+            doubted: Notify::new(),
         }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_none(&self) -> bool {
+        self.token.is_none()
     }
 
     /// Whether this account's messages are for us.
@@ -114,59 +121,55 @@ impl Installations {
         }
     }
 
-    /// Whether there is certainly no token for this account.
-    pub(super) fn unknown(&self, account: &AccountKey) -> bool {
-        matches!(self.serve(account), Served::No)
-    }
-
-    /// The token that speaks for this account.
-    pub(super) fn token(&self, account: &AccountKey) -> Result<&SecretString, SendError> {
-        match (&*self.standing.borrow(), &self.token) {
-            (Standing::Known(installation), Some(token)) if installation.is(account) => Ok(token),
-            (Standing::Asking, Some(_)) => Err(SendError {
+    /// The token, if it speaks for this account; none if it certainly does not.
+    pub(super) fn token(&self, account: &AccountKey) -> Option<Result<SecretString, SendError>> {
+        let token = self.token.as_ref()?;
+        match &*self.standing.borrow() {
+            Standing::Known(installation) if installation.is(account) => Some(Ok(token.clone())),
+            Standing::Asking => Some(Err(SendError {
                 code: "auth_test_pending".to_owned(),
                 message: "Slack has not yet said which workspace slack.bot_token belongs to".to_owned(),
                 disposition: SendDisposition::Pause {
                     scope: Scope::Account,
                     after: NOT_YET,
                 },
-            }),
-            (Standing::Refused(code), Some(_)) => {
-                // Whatever the code is: as long as auth.test is refused, nothing is sent and an operator must look.
-                Err(SendError {
-                    disposition: SendDisposition::Hold,
-                    ..errors::refusal(code)
-                })
-            }
-            _ => Err(SendError {
-                code: "not_installed".to_owned(),
-                message: format!(
-                    "there is no token for {account}; install the app there and set slack.bot_token to its token"
-                ),
+            })),
+            // Whatever the code is: as long as auth.test is refused, nothing is sent and an operator must look.
+            Standing::Refused(code) => Some(Err(SendError {
                 disposition: SendDisposition::Hold,
-            }),
+                ..errors::refusal(code)
+            })),
+            Standing::Known(_) | Standing::NoToken => None,
         }
     }
 
-    /// Asks Slack whose the token is until it answers, then rests until cancelled.
-    pub(super) async fn run(&self, client: &Client, cancel: CancellationToken) {
-        if self.token.is_none() {
-            tracing::warn!(
-                "slack.bot_token is not set: every Slack event is ignored (not_installed); \
-                 install the app (Slack app settings, Install App) and set it to the token that starts with xoxb-"
-            );
+    /// The token may have come to its end, if it is this account's.
+    pub(super) fn doubt(&self, account: &AccountKey) {
+        let concerned =
+            matches!(&*self.standing.borrow(), Standing::Known(installation) if installation.is(account));
+        if concerned {
+            self.doubted.notify_one();
         }
-        let mut failures = 0;
-        let learning = async {
+    }
+
+    /// Asks Slack whose the token is until it answers, and again whenever there is doubt; it never ends. `serves` is told
+    /// whom the token serves.
+    pub(super) async fn run(&self, client: &Client, serves: impl Fn(&AccountKey)) {
+        loop {
+            let mut failures = 0;
             while let Some(wait) = self.learn(client, failures).await {
                 failures += 1;
                 tokio::time::sleep(wait).await;
             }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = learning => {}
+            if let Standing::Known(installation) = &*self.standing.borrow() {
+                let names = [Some(&installation.team), installation.enterprise.as_ref()];
+                let accounts = names
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|id| AccountKey::new(NAME, id));
+                accounts.for_each(|account| serves(&account));
+            }
+            self.doubted.notified().await;
         }
     }
 

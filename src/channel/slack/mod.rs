@@ -4,7 +4,10 @@
 //! left), `policy` (where and to whom), `message` (keys, thread and time), `words` (the text as a person reads it),
 //! `revision` (what was changed or taken back), `commands` and `actions` (commands and buttons, which come as `form`).
 //! Out: `render` (the answer as Slack's text), `buttons` (what stands below it), `pace` (how fast), `deliver` (sending
-//! and looking), `respond` (answers to a command), `client` (the calls), `errors` (what refusals mean). Both: `installation` (where the app is installed, and as whom it speaks there).
+//! and looking), `respond` (answers to a command), `client` (the calls), `errors` (what refusals mean). Both:
+//! `installations` (where the app is installed, and as whom it speaks there): `installation` (by the static token),
+//! `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed), `holds`
+//! (where Slack refuses us). `manifest` says what of all that Slack must allow.
 
 mod actions;
 mod buttons;
@@ -15,14 +18,22 @@ mod envelope;
 mod errors;
 mod event;
 mod form;
+mod grant;
+mod granted;
+mod holds;
 mod installation;
+mod installations;
+pub mod manifest;
 mod message;
+mod oauth;
 mod pace;
 mod policy;
+pub mod probe;
 mod render;
 mod respond;
 mod revision;
 mod settings;
+mod state;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -35,17 +46,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::registry::Needs;
+use super::visit::{Page, Visit};
 use super::{
-    Acknowledgement, Channel, Endpoint, LookUp, Received, Rejection, Scope, SendDisposition, SendError, Sent,
-    UnknownPolicy, WebhookRequest,
+    Acknowledgement, Channel, Endpoint, Farewell, LookUp, Received, Rejection, Scope, SendDisposition,
+    SendError, Sent, UnknownPolicy, WebhookRequest,
 };
-use crate::domain::Clock;
 use crate::domain::delivery::SendClaim;
+use crate::domain::installation::{InstallationStore, KeepError};
 use crate::domain::message::Arrival;
-use crate::domain::texts::Texts;
+use crate::domain::{AccountKey, Clock};
 use client::Trouble;
 use deliver::Target;
 use envelope::Posted;
@@ -66,24 +80,27 @@ const COMMANDS: &str = "/slack/commands";
 
 /// Where Slack posts what people do with buttons.
 const INTERACTIVITY: &str = "/slack/interactivity";
+/// Where people set out to install the app.
+const INSTALL: &str = "/slack/install";
+
+/// Where Slack sends them back.
+const CALLBACK: &str = "/slack/oauth/callback";
 
 /// When to look again for a part while there is no token to look with.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Builds the channel.
-pub fn channel(
-    settings: Settings,
-    texts: &Texts,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Channel>, reqwest::Error> {
-    Ok(Arc::new(Slack::new(settings, texts, clock)?))
+pub fn channel(settings: Settings, needs: &Needs) -> Result<Arc<dyn Channel>, reqwest::Error> {
+    Ok(Arc::new(Slack::new(settings, needs)?))
 }
 
 /// The channel.
 struct Slack {
     verifier: verify::Verifier,
     reader: event::Reader,
-    installations: installation::Installations,
+    installations: installations::Installations,
+    oauth: Option<oauth::OAuth>,
+    store: Arc<dyn InstallationStore>,
     commands: commands::Commands,
     actions: actions::Actions,
     buttons: Option<buttons::Buttons>,
@@ -95,7 +112,9 @@ struct Slack {
 }
 
 impl Slack {
-    fn new(settings: Settings, texts: &Texts, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+    fn new(settings: Settings, needs: &Needs) -> Result<Self, reqwest::Error> {
+        let oauth = oauth::OAuth::new(&settings, needs.public_url);
+        let (texts, clock, store) = (needs.texts, needs.clock.clone(), needs.installations.clone());
         let notice = |text: &str| {
             Some(text.trim())
                 .filter(|text| !text.is_empty())
@@ -115,7 +134,14 @@ impl Slack {
             responder: respond::Responder::new(&settings.api_base)?,
             client: client::Client::new(&settings.api_base)?,
             verifier: verify::Verifier::new(settings.signing_secret),
-            installations: installation::Installations::new(settings.bot_token),
+            installations: installations::Installations::new(
+                settings.bot_token,
+                oauth.as_ref().map(|oauth| oauth.credentials.clone()),
+                store.clone(),
+                clock.clone(),
+            ),
+            oauth,
+            store,
             turn_wait: settings.turn_wait,
             clock,
         })
@@ -129,7 +155,10 @@ impl Slack {
                 received.answer = Acknowledgement::Text(challenge.to_owned());
                 return received;
             }
-            Ok(Posted::Event(envelope)) => self.reader.read(&envelope, &self.installations),
+            Ok(Posted::Event(envelope)) => {
+                received.farewells.extend(self.farewell_of(&envelope));
+                self.reader.read(&envelope, &self.installations)
+            }
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -145,8 +174,8 @@ impl Slack {
             .commands
             .read(form, &self.reader.policy, &self.responder.hosts, self.clock.now());
         let installed = |arrival: &Arrival| match arrival {
-            Arrival::Message(inbound) => !self.installations.unknown(&inbound.account),
-            Arrival::Act(act) => !self.installations.unknown(&act.account),
+            Arrival::Message(inbound) => self.serves(&inbound.account),
+            Arrival::Act(act) => self.serves(&act.account),
             _ => true,
         };
         let mut received = Received::default();
@@ -173,18 +202,54 @@ impl Slack {
         })
     }
 
-    /// Posts a part in its channel, when it is its turn.
-    async fn post(&self, claim: &SendClaim) -> Result<Sent, SendError> {
+    /// Which installation has come to an end, if the event tells that. One that was made within the same second is
+    /// meant too: nobody installs and removes an app so fast, and Slack tells whole seconds only.
+    fn farewell_of(&self, envelope: &envelope::Envelope) -> Option<Farewell> {
+        let account = self
+            .installations
+            .concerned(&envelope.account, envelope.organisation.as_ref());
+        let bot = self.installations.bot_user(account);
+        event::ends(envelope, bot.as_deref()).then(|| Farewell {
+            account: account.clone(),
+            before: envelope
+                .at
+                .unwrap_or_else(|| self.clock.now())
+                .plus(Duration::from_secs(1)),
+        })
+    }
+
+    /// Keeps what somebody installed, and says so.
+    async fn keep(&self, oauth: &oauth::OAuth, made: oauth::Made) -> Page {
+        let oauth::Made { account, grant, at } = made;
+        let page = oauth.installed(&grant);
+        match self.installations.put(account.clone(), grant, at).await {
+            Ok(()) => {
+                tracing::info!(%account, "the app was installed");
+                page
+            }
+            Err(error) => {
+                tracing::error!(%account, %error, "an installation was made and cannot be kept");
+                oauth::unavailable()
+            }
+        }
+    }
+
+    /// Whether there is, or may be, a token for this account.
+    fn serves(&self, account: &AccountKey) -> bool {
+        !matches!(self.installations.serve(account), installation::Served::No)
+    }
+
+    /// Posts a part in its channel with this token, when it is its turn.
+    async fn post(&self, token: &SecretString, claim: &SendClaim) -> Result<Sent, SendError> {
         let account = &claim.thread.account;
         let target = Target::from_route(&claim.thread.route).ok_or_else(deliver::unreadable)?;
-        let token = self.installations.token(account)?;
         let now = self.clock.now();
         if let Some(after) = self.pace.limited(account, deliver::POST, now) {
             let why = "Slack wanted a pause for this workspace";
             return Err(pace::pause("ratelimited", why, Scope::Account, after));
         }
         self.pace.admit(account, &target.channel, claim.delivery, now)?;
-        let sent = deliver::send(&self.client, token, &target, claim, self.buttons.as_ref()).await;
+        let sent = self.send_with(token, &target, claim).await;
         if let Err(SendError {
             disposition:
                 SendDisposition::Pause {
@@ -198,6 +263,27 @@ impl Slack {
             self.pace.limit(account, deliver::POST, until);
         }
         sent
+    }
+
+    /// Sends a part with this token; with another once, if this one has come to its end.
+    async fn send_with(
+        &self,
+        token: &SecretString,
+        target: &Target,
+        claim: &SendClaim,
+    ) -> Result<Sent, SendError> {
+        let buttons = self.buttons.as_ref();
+        let sent = deliver::send(&self.client, token, target, claim, buttons).await;
+        let ended = matches!(&sent, Err(error) if error.code == "token_expired");
+        if !ended {
+            return sent;
+        }
+        let account = &claim.thread.account;
+        match self.installations.token_after(&self.client, account, token).await {
+            Some(Ok(fresh)) => deliver::send(&self.client, &fresh, target, claim, buttons).await,
+            Some(Err(error)) => Err(error),
+            None => sent,
+        }
     }
 }
 
@@ -242,15 +328,70 @@ impl Channel for Slack {
         Ok(self.read(&body))
     }
 
+    fn visited(&self) -> Vec<&'static str> {
+        if self.oauth.is_some() {
+            vec![INSTALL, CALLBACK]
+        } else {
+            Vec::new()
+        }
+    }
+
+    async fn visit(&self, visit: Visit) -> Page {
+        let Some(oauth) = &self.oauth else {
+            return Page::unknown(&visit);
+        };
+        if visit.path == INSTALL {
+            return oauth.set_out(&visit, self.clock.now());
+        }
+        match oauth
+            .come_back(&visit, &self.client, &*self.store, self.clock.now())
+            .await
+        {
+            Ok(made) => self.keep(oauth, made).await,
+            Err(page) => page,
+        }
+    }
+
+    async fn farewell(&self, farewell: &Farewell) -> Result<(), KeepError> {
+        self.installations.end(farewell).await
+    }
+
+    async fn revived(&self) -> AccountKey {
+        self.installations.revived().await
+    }
+
     fn render(&self, text: &str, links: &[String]) -> Vec<String> {
         render::parts(text, links)
     }
 
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
-        match Responder::address(&claim.thread.route) {
-            Some(address) => self.responder.send(address, claim).await,
-            None => self.post(claim).await,
+        if let Some(address) = Responder::address(&claim.thread.route) {
+            return self.responder.send(address, claim).await;
         }
+        let account = &claim.thread.account;
+        let (installations, holds) = (&self.installations, &self.installations.holds);
+        holds.admit(account, self.clock.now())?;
+        let token = match installations.token(&self.client, account).await {
+            Ok(token) => token,
+            Err(error) => {
+                // Slack does not renew the token: that is asked no more often than anything else that it refuses.
+                if error.disposition == SendDisposition::Hold && installations.is_granted(account) {
+                    holds.refused(account, &error, self.clock.now());
+                }
+                return Err(error);
+            }
+        };
+        let sent = self.post(&token, claim).await;
+        match &sent {
+            Err(error)
+                if error.disposition == SendDisposition::Hold && installations.speaks(account, &token) =>
+            {
+                holds.refused(account, error, self.clock.now());
+            }
+            Ok(_) if holds.release(account) => installations.let_go(account),
+            _ => {}
+        }
+        sent
     }
 
     async fn look_up(&self, claim: &SendClaim) -> LookUp {
@@ -269,8 +410,8 @@ impl Channel for Slack {
             let until = self.clock.now().plus(after);
             self.pace.limit(account, method, until);
         };
-        match self.installations.token(account) {
-            Ok(token) => deliver::look_up(&self.client, token, &target, claim, now, limited).await,
+        match self.installations.token(&self.client, account).await {
+            Ok(token) => deliver::look_up(&self.client, &token, &target, claim, now, limited).await,
             // Without a token nothing can be sent again either: there is time.
             Err(_) => LookUp::Later(LOOK_AGAIN),
         }

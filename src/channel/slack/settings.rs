@@ -21,6 +21,10 @@ pub struct Settings {
     pub signing_secret: Vec<SecretString>,
     /// The token of the workspace's bot (`xoxb-…`).
     pub bot_token: Option<SecretString>,
+    /// The app's client id, if others may install the app. Set together with the secret.
+    pub client_id: Option<String>,
+    /// The app's client secret.
+    pub client_secret: Option<SecretString>,
     /// Where the Web API stands.
     pub api_base: String,
     /// How long to collect a burst here, if not as `turn.wait` says.

@@ -11,10 +11,10 @@ use crate::channel::signature::{Unverified, Verified};
 use crate::domain::Time;
 
 /// The header that holds the signature.
-const SIGNATURE: HeaderName = HeaderName::from_static("x-slack-signature");
+pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("x-slack-signature");
 
 /// The header that holds the time of signing, in seconds since the epoch.
-const TIMESTAMP: HeaderName = HeaderName::from_static("x-slack-request-timestamp");
+pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("x-slack-request-timestamp");
 
 /// The version in front of what is signed and of the signature; Slack has only ever had this one.
 const VERSION: &str = "v0";

@@ -3,6 +3,7 @@
 //! Each channel brings its own checks in a file of its own here. A check is one question with one answer, and, where
 //! the answer is no, one remedy.
 
+mod slack;
 pub(super) mod whatsapp;
 
 use serde::Serialize;
@@ -146,6 +147,9 @@ async fn checks(settings: &Settings, ids: &Ids) -> Vec<Check> {
     };
     let mut checks = vec![Check::ok("configuration", found)];
     // A channel that is on adds its own.
+    if let Some(slack) = &settings.channels.slack {
+        checks.extend(slack::checks(settings, slack).await);
+    }
     if let Some(channel) = &settings.channels.whatsapp {
         checks.extend(whatsapp::checks(channel, settings.server.public_url.as_deref(), ids).await);
     }

@@ -18,6 +18,16 @@ pub(super) const SLACK: Section = Section {
             Kind::Secret,
             "The bot's token, xoxb-… (OAuth & Permissions).",
         ),
+        unset(
+            "client_id",
+            Kind::Name,
+            "The app's client id (Basic Information): with it, others install the app at /slack/install.",
+        ),
+        unset(
+            "client_secret",
+            Kind::Secret,
+            "The app's client secret (Basic Information).",
+        ),
         set(
             "api_base",
             Kind::Url,

@@ -249,6 +249,22 @@ fn contradictions_are_told() {
             format!("{WHATSAPP}phone_number_ids = [\"2\"]\n[[whatsapp.numbers]]\nphone_number_id = \"1\"\n"),
             "1 is not among whatsapp.phone_number_ids",
         ),
+        (
+            format!("{SLACK}client_id = \"1.2\"\n[server]\npublic_url = \"https://a.example\"\n"),
+            "slack.client_id (my.toml): needs slack.client_secret",
+        ),
+        (
+            format!("{SLACK}client_secret = \"s\"\n"),
+            "slack.client_secret (my.toml): needs slack.client_id",
+        ),
+        (
+            format!("{SLACK}client_id = \"1.2\"\nclient_secret = \"s\"\n"),
+            "slack.client_id (my.toml): needs server.public_url",
+        ),
+        (
+            "[store]\nsecret_key = \"c2hvcnQ=\"\n".to_owned(),
+            "store.secret_key (my.toml): holds something other than 32 bytes in base64",
+        ),
     ] {
         let problem = problem(&text);
         assert!(problem.contains(wanted), "{problem}\n{wanted}");

@@ -9,8 +9,9 @@ use super::*;
 use crate::channel::signature::Unverified;
 use crate::channel::{Channel, Endpoint, Received, Rejection, WebhookRequest, registry};
 use crate::config;
+use crate::domain::SystemClock;
+use crate::domain::installation::memory::Memory;
 use crate::domain::message::{Arrival, Fate, Inbound, Opens, Treatment};
-use crate::domain::{Clock, SystemClock};
 
 const SETTINGS: &str = r#"
 [slack]
@@ -24,8 +25,13 @@ verify_token = "word"
 fn channel(name: &str) -> Arc<dyn Channel> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = config::parse("test", SETTINGS, []).unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let channels = registry::channels(&settings.channels, &settings.messages, &clock).unwrap();
+    let needs = registry::Needs {
+        texts: &settings.messages,
+        clock: Arc::new(SystemClock),
+        public_url: None,
+        installations: Arc::new(Memory::default()),
+    };
+    let channels = registry::channels(&settings.channels, &needs).unwrap();
     channels
         .into_iter()
         .find(|channel| channel.name() == name)

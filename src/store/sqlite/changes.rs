@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::ops::{Change, Letter, Outcome, kind};
-use super::{reads, rows};
+use super::{installations, reads, rows};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
@@ -97,6 +97,7 @@ pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Resul
         Change::Thread { name, change, now } => thread(conn, name, *change, *now).await,
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
+        Change::Installation(write) => installations::apply(conn, write).await,
         // The transaction around it takes the write lock and syncs an (empty) commit.
         Change::CheckWritable => {
             sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")
@@ -183,7 +184,11 @@ async fn thread(
 
 /// The bot falls silent on a thread, until somebody resumes it.
 pub(super) async fn pause(conn: &mut SqliteConnection, id: &str, now: Time) -> Result<(), StoreError> {
-    sqlx::query(PAUSE).bind(now.millis()).bind(id).execute(&mut *conn).await?;
+    sqlx::query(PAUSE)
+        .bind(now.millis())
+        .bind(id)
+        .execute(&mut *conn)
+        .await?;
     hand_over(conn, id, now).await
 }
 

@@ -31,11 +31,16 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "bridge",
         include_str!("../../../migrations/sqlite/0001_bridge.sql"),
+    ),
+    (
+        2,
+        "installations",
+        include_str!("../../../migrations/sqlite/0002_installations.sql"),
     ),
     (
         3,

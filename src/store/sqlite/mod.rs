@@ -10,6 +10,7 @@ mod acts;
 mod changes;
 mod claims;
 mod connect;
+mod installations;
 mod ops;
 mod plan;
 mod plan_acts;
@@ -33,6 +34,7 @@ use ops::{Change, Letter, Op, Outcome, Wanted};
 use writer::Job;
 
 use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, Settlement};
@@ -55,6 +57,7 @@ pub struct SqliteStore {
     submit: mpsc::WeakSender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
     migrated: usize,
+    keys: Keyring,
     _lock: Option<File>,
 }
 
@@ -70,6 +73,10 @@ impl SqliteStore {
         let lock = connect::lock(&path, mode)?;
         let mut conn = connect::writer(&path).await?;
         let migrated = connect::prepare(&path, &mut conn).await?;
+        let keys = Keyring::load(&settings.secret_key, &path, mode == Mode::Serve)?;
+        if mode == Mode::Serve {
+            installations::reseal(&mut conn, &keys).await?;
+        }
         let readers = connect::readers(&path);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = tokio::spawn(writer::run(conn, queue, most));
@@ -80,6 +87,7 @@ impl SqliteStore {
             jobs: Mutex::new(Some(jobs)),
             writer: Mutex::new(Some(writer)),
             migrated,
+            keys,
             _lock: lock,
         })
     }

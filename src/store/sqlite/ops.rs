@@ -1,5 +1,6 @@
 //! What can be written, and what comes of it.
 
+use super::installations;
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
@@ -58,6 +59,7 @@ pub(super) enum Change {
         now: Time,
     },
     CheckWritable,
+    Installation(installations::Write),
 }
 
 /// What a dead letter's id names.
@@ -88,6 +90,7 @@ pub(super) enum Outcome {
     Flag(bool),
     Swept(Swept),
     Thread(Option<ThreadRow>),
+    Since(Time),
     /// The claim was no longer the caller's; nothing was written for it.
     Fenced,
 }

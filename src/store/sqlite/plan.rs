@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::writes::{
     DeliveryNow, Found, MessageWrite, NoticeWrite, PauseWrite, ReceiptWrite, RevisionWrite, ThreadNow,
-    ThreadWrite,
-    TurnWrite,
+    ThreadWrite, TurnWrite,
 };
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::identity::{self, Binding, Identifier, Known, Resolution};
@@ -299,7 +298,13 @@ impl Plan {
     }
 
     /// Writes a thread with its route and address, or with those that it has if they are newer.
-    pub(super) fn write_thread(&mut self, thread: ThreadId, mut write: ThreadWrite, route: Route, said_at: Time) {
+    pub(super) fn write_thread(
+        &mut self,
+        thread: ThreadId,
+        mut write: ThreadWrite,
+        route: Route,
+        said_at: Time,
+    ) {
         let Some(now) = self.found.threads.get_mut(&thread) else {
             return;
         };

@@ -120,12 +120,7 @@ impl Plan {
                 route,
             } => (identifiers, address, place, route),
         };
-        let thread = match identity::resolve(
-            identifiers,
-            Opens::Thread,
-            &self.known(identifiers),
-            act.at,
-        ) {
+        let thread = match identity::resolve(identifiers, Opens::Thread, &self.known(identifiers), act.at) {
             Resolution::Join {
                 thread, point, bind, ..
             } => {

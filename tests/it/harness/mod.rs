@@ -9,7 +9,9 @@ mod meta_stub;
 mod metrics;
 mod self_test;
 mod sign;
+pub(crate) mod slack_door;
 mod slack_events;
+mod slack_oauth;
 mod slack_stub;
 pub(crate) mod source;
 mod stub;
@@ -26,12 +28,13 @@ pub(crate) use database::{Lock, pretend_newer};
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;
 pub(crate) use metrics::Metrics;
-pub(crate) use sign::{slack_signature, whatsapp_signature};
+pub(crate) use sign::{hex, slack_signature, whatsapp_signature};
 pub(crate) use slack_events::SlackEvent;
-pub(crate) use slack_stub::SlackStub;
+pub(crate) use slack_oauth::{CLIENT, SCOPES};
+pub(crate) use slack_stub::{SlackStub, unescape};
 pub(crate) use stub::{Answer, Call, Fault, Gate};
 pub(crate) use traffic::{Webhook, replies, said, seed, wait_all_answered};
-pub(crate) use web::{Reply, get, post};
+pub(crate) use web::{Page, Reply, browse, get, post};
 pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, echo, webhook};
 pub(crate) use world::{
     APOLOGY, APP_SECRET, FILE_NOT_READ, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World,

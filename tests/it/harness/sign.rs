@@ -15,7 +15,8 @@ pub(crate) fn whatsapp_signature(secret: &str, body: &[u8]) -> String {
     format!("sha256={}", hex(secret, &[body]))
 }
 
-fn hex(secret: &str, parts: &[&[u8]]) -> String {
+/// The HMAC-SHA256 of all parts, in hex.
+pub(crate) fn hex(secret: &str, parts: &[&[u8]]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     for part in parts {
         mac.update(part);

@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use serde_json::{Value, json};
 
+use super::slack_oauth::Grants;
 use super::stub::{Answer, Brain, Call, Stub};
 
 /// A stub of Slack.
@@ -28,6 +29,8 @@ pub(crate) struct Post {
     pub(crate) text: String,
     /// All arguments of the call.
     pub(crate) json: Value,
+    /// The token with which it was posted.
+    pub(crate) token: String,
 }
 
 impl SlackStub {
@@ -99,6 +102,7 @@ fn as_post(call: &Call) -> Option<Post> {
             thread_ts: text("thread_ts"),
             text: text("text").unwrap_or_default(),
             json,
+            token: call.token().unwrap_or_default().to_owned(),
         }
     })
 }
@@ -110,6 +114,8 @@ pub(crate) struct Slack {
     bot_user: String,
     stored: Vec<Value>,
     last: u64,
+    /// What it granted to those who installed the app.
+    pub(super) grants: Grants,
 }
 
 impl Default for Slack {
@@ -121,6 +127,7 @@ impl Default for Slack {
             bot_user,
             stored: Vec::new(),
             last: 0,
+            grants: Grants::default(),
         }
     }
 }
@@ -143,7 +150,14 @@ impl Brain for Slack {
                 body: b"ok".to_vec(),
             };
         }
-        if call.token() != Some(&self.token) {
+        if call.kind == "oauth.v2.access" {
+            return self.grants.access(call);
+        }
+        let granted = call.token().and_then(|token| self.grants.bot(token));
+        if let Some(code) = call.token().and_then(|token| self.grants.refusal(token)) {
+            return refuse(code);
+        }
+        if granted.is_none() && call.token() != Some(&self.token) {
             return refuse(if call.token().is_none() {
                 "not_authed"
             } else {
@@ -152,12 +166,15 @@ impl Brain for Slack {
         }
         let arguments = arguments(call);
         match call.kind.as_str() {
-            "auth.test" => Answer::json(
-                200,
-                &json!({"ok": true, "url": "https://example.slack.com/", "team": "Example", "user": "bridge",
-                    "team_id": self.team, "user_id": self.bot_user, "bot_id": "B0BOT",
-                    "is_enterprise_install": false}),
-            ),
+            "auth.test" => {
+                let (team, bot_user) = granted.unwrap_or_else(|| (self.team.clone(), self.bot_user.clone()));
+                Answer::json(
+                    200,
+                    &json!({"ok": true, "url": "https://example.slack.com/", "team": "Example", "user": "bridge",
+                        "team_id": team, "user_id": bot_user, "bot_id": "B0BOT", "is_enterprise_install": false}),
+                )
+                .with("x-oauth-scopes", &self.grants.scopes)
+            }
             "chat.postMessage" => self.post(&arguments),
             // Methods that read take no JSON.
             "conversations.replies" | "conversations.history" if !call.json.is_null() => {
@@ -248,12 +265,12 @@ impl Slack {
 }
 
 /// Slack refuses with a 200.
-fn refuse(error: &str) -> Answer {
+pub(super) fn refuse(error: &str) -> Answer {
     Answer::json(200, &json!({"ok": false, "error": error}))
 }
 
 /// The arguments from wherever they came: the query, a form, or JSON. Of a form, `metadata` is JSON in a text.
-fn arguments(call: &Call) -> HashMap<String, Value> {
+pub(super) fn arguments(call: &Call) -> HashMap<String, Value> {
     if let Value::Object(fields) = &call.json {
         return fields.clone().into_iter().collect();
     }
@@ -276,7 +293,8 @@ fn arguments(call: &Call) -> HashMap<String, Value> {
     fields
 }
 
-fn unescape(text: &str) -> String {
+/// A text as it was before it was put into a query.
+pub(crate) fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;

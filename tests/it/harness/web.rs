@@ -57,6 +57,40 @@ pub(crate) fn post(url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Resu
     runtime().block_on(call(request))
 }
 
+/// An answer as a browser sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    /// The status.
+    pub(crate) status: u16,
+    /// The headers.
+    pub(crate) headers: http::HeaderMap,
+    /// The body.
+    pub(crate) body: String,
+}
+
+impl Page {
+    /// A header; empty if it is absent.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// Visits a page with a browser that has this cookie.
+pub(crate) fn browse(url: &str, cookie: &str) -> Page {
+    let mut request = client().get(url);
+    if !cookie.is_empty() {
+        request = request.header("cookie", cookie);
+    }
+    runtime().block_on(async {
+        let response = request.send().await.unwrap();
+        Page {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.text().await.unwrap(),
+        }
+    })
+}
+
 /// Gets a page.
 pub(crate) fn get(url: &str) -> Result<Reply, String> {
     runtime().block_on(call(client().get(url)))

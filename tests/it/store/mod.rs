@@ -4,6 +4,7 @@ mod accepting;
 mod colleagues;
 mod histories;
 mod identity;
+mod installing;
 mod operating;
 mod people;
 mod sending;
@@ -33,9 +34,12 @@ struct Bench {
 }
 
 async fn open_in(folder: &tempfile::TempDir) -> Arc<dyn Store> {
-    let url = format!("sqlite://{}", folder.path().join("test.db").display());
+    let settings = Settings {
+        url: format!("sqlite://{}", folder.path().join("test.db").display()),
+        ..Settings::default()
+    };
     Arc::new(
-        SqliteStore::open(&Settings { url }, Mode::Serve)
+        SqliteStore::open(&settings, Mode::Serve)
             .await
             .expect("the store opens"),
     )

@@ -3,6 +3,7 @@
 mod events;
 mod fixtures;
 mod hostile;
+mod installing;
 mod look_up;
 mod people;
 mod policy;
@@ -18,10 +19,12 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{EVENTS, Settings, Slack};
+use crate::channel::registry::Needs;
 use crate::channel::signature::{Unverified, sign};
 use crate::channel::{Channel, Endpoint, Received, Rejection, WebhookRequest};
 use crate::domain::Time;
 use crate::domain::clock::ManualClock;
+use crate::domain::installation::memory::Memory;
 use crate::domain::message::{Arrival, Inbound};
 use crate::domain::texts::Texts;
 
@@ -42,6 +45,14 @@ fn slack(change: impl FnOnce(&mut Settings)) -> Slack {
     }))
     .unwrap();
     change(&mut settings);
+    build(
+        settings,
+        Arc::new(ManualClock::at(NOW)),
+        Arc::new(Memory::default()),
+    )
+}
+
+fn build(settings: Settings, clock: Arc<ManualClock>, store: Arc<Memory>) -> Slack {
     let texts = Texts {
         unavailable: "no answer".to_owned(),
         only_text: ONLY_TEXT.to_owned(),
@@ -54,7 +65,13 @@ fn slack(change: impl FnOnce(&mut Settings)) -> Slack {
         not_helpful: "No".to_owned(),
         call_person: "Person".to_owned(),
     };
-    Slack::new(settings, &texts, Arc::new(ManualClock::at(NOW))).unwrap()
+    let needs = Needs {
+        texts: &texts,
+        clock,
+        public_url: Some("https://bridge.example"),
+        installations: store,
+    };
+    Slack::new(settings, &needs).unwrap()
 }
 
 /// Hands over an event as Slack would.

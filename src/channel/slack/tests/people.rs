@@ -264,7 +264,7 @@ async fn buttons_stand_below_the_last_part_only() {
         settings.feedback = true;
     });
     stub.introduces();
-    slack.installations.learn(&slack.client, 0).await;
+    slack.installations.fixed.learn(&slack.client, 0).await;
     stub.calls();
     for last in [false, true] {
         let claim = crate::domain::delivery::SendClaim { last, ..in_thread() };

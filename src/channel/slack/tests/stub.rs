@@ -150,7 +150,8 @@ pub(super) async fn introduced() -> (Stub, Slack) {
     let stub = Stub::start().await;
     let slack = slack(|settings| settings.api_base = stub.base.clone());
     stub.introduces();
-    assert_eq!(slack.installations.learn(&slack.client, 0).await, None);
+    assert_eq!(slack.installations.load().await, Ok(0));
+    assert_eq!(slack.installations.fixed.learn(&slack.client, 0).await, None);
     let [call] = &stub.calls()[..] else {
         panic!("one call")
     };

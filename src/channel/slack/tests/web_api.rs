@@ -99,6 +99,7 @@ async fn refusals_say_what_to_do() {
         stub.answers_with(status, retry_after, body);
         let error = slack.send(&in_thread()).await.unwrap_err();
         assert_eq!((error.code.as_str(), error.disposition), (code, disposition));
+        slack.installations.let_go(&in_thread().thread.account);
         assert!(
             !error.message.contains("xoxb") && !error.message.contains("chips"),
             "{}",
@@ -173,6 +174,7 @@ async fn a_call_that_never_left_is_told_from_one_that_may_have_arrived() {
 async fn until_slack_says_who_we_are_messages_are_taken_and_replies_wait() {
     let stub = Stub::start().await;
     let slack = slack(|settings| settings.api_base = stub.base.clone());
+    assert_eq!(slack.installations.load().await, Ok(0));
     let mut elsewhere = mention(&json!({}));
     elsewhere["authorizations"][0]["team_id"] = json!("T2");
     assert!(outcome(&slack, &elsewhere).is_ok());
@@ -190,7 +192,7 @@ async fn until_slack_says_who_we_are_messages_are_taken_and_replies_wait() {
     stub.answers_with(503, None, json!(null))
         .answers_with(429, Some(40), json!(null))
         .introduces();
-    let learn = |failures| slack.installations.learn(&slack.client, failures);
+    let learn = |failures| slack.installations.fixed.learn(&slack.client, failures);
     assert_eq!(learn(0).await, Some(Duration::from_millis(500)));
     assert_eq!(learn(1).await, Some(Duration::from_secs(40)));
     assert_eq!(learn(2).await, None);
@@ -205,11 +207,11 @@ async fn a_refused_token_holds_the_replies_and_is_tried_again() {
     stub.answers(json!({"ok": false, "error": "invalid_auth"}))
         .answers(json!({"ok": false, "error": "invalid_auth"}));
     assert_eq!(
-        slack.installations.learn(&slack.client, 0).await,
+        slack.installations.fixed.learn(&slack.client, 0).await,
         Some(Duration::from_mins(1))
     );
     assert_eq!(
-        slack.installations.learn(&slack.client, 9).await,
+        slack.installations.fixed.learn(&slack.client, 9).await,
         Some(Duration::from_mins(10))
     );
     let error = slack.send(&in_thread()).await.unwrap_err();

@@ -1,0 +1,208 @@
+//! `chatbridge slack manifest`: what Slack is told of the app.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::{CLIENT, Config, World};
+
+fn manifest(change: impl FnOnce(&mut Config)) -> Value {
+    let mut world = World::stopped();
+    world
+        .config
+        .set("server.public_url", "https://bridge.example.com");
+    change(&mut world.config);
+    world.write_config();
+    world.cli(&["slack", "manifest", "--json"]).exits(0).json()
+}
+
+fn texts<'a>(manifest: &'a Value, pointer: &str) -> Vec<&'a str> {
+    let list = manifest.pointer(pointer).and_then(Value::as_array);
+    list.unwrap_or_else(|| panic!("{pointer} in {manifest}"))
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect()
+}
+
+fn with_oauth(config: &mut Config) {
+    config
+        .set("slack.client_id", CLIENT.0)
+        .set("slack.client_secret", CLIENT.1);
+}
+
+/// A feature of the configuration, and what Slack's documentation says that it takes: scopes and events.
+type Needs = (
+    &'static str,
+    fn(&mut Config),
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const NEEDS: &[Needs] = &[
+    (
+        "mentions",
+        |_| {},
+        &["app_mentions:read", "chat:write"],
+        &["app_mention"],
+    ),
+    ("direct messages", |_| {}, &["im:history"], &["message.im"]),
+    (
+        "followed threads",
+        |config| {
+            config.set("slack.follow_threads", true);
+        },
+        &["channels:history", "groups:history", "mpim:history"],
+        &["message.channels", "message.groups", "message.mpim"],
+    ),
+    (
+        "looking before sending again",
+        |config| {
+            config.set("slack.follow_threads", false);
+        },
+        &["channels:history", "groups:history", "im:history", "mpim:history"],
+        &[],
+    ),
+    ("removal", with_oauth, &[], &["app_uninstalled", "tokens_revoked"]),
+];
+
+/// Written a second time, from the documentation of each event and method: whoever adds a feature and forgets what it
+/// takes fails here.
+#[test]
+fn what_a_feature_takes_is_in_the_manifest_when_it_is_on() {
+    for (feature, switch_on, scopes, events) in NEEDS {
+        let manifest = manifest(switch_on);
+        let asked = texts(&manifest, "/oauth_config/scopes/bot");
+        let subscribed = texts(&manifest, "/settings/event_subscriptions/bot_events");
+        for scope in *scopes {
+            assert!(
+                asked.contains(scope),
+                "{feature} takes the scope {scope}: {manifest}"
+            );
+        }
+        for event in *events {
+            assert!(
+                subscribed.contains(event),
+                "{feature} takes the event {event}: {manifest}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_what_is_off() {
+    let quiet = manifest(|config| {
+        config.set("slack.follow_threads", false);
+    });
+    assert_eq!(
+        texts(&quiet, "/settings/event_subscriptions/bot_events"),
+        ["app_mention", "message.im", "app_uninstalled", "tokens_revoked"]
+    );
+    assert_eq!(quiet.pointer("/oauth_config/redirect_urls"), None);
+    assert_eq!(quiet.pointer("/features/agent_view"), None);
+    let open = manifest(with_oauth);
+    assert_eq!(
+        open["oauth_config"]["redirect_urls"],
+        json!(["https://bridge.example.com/slack/oauth/callback"])
+    );
+}
+
+#[test]
+fn the_addresses_and_names_are_those_of_the_configuration() {
+    let mut world = World::stopped();
+    world.config.set("server.public_url", "https://a.example/bridge/");
+    world.write_config();
+    let manifest = world
+        .cli(&["slack", "manifest", "--json", "--name", "Shop & Co"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        manifest["settings"]["event_subscriptions"]["request_url"],
+        "https://a.example/bridge/slack/events"
+    );
+    for name in ["/display_information/name", "/features/bot_user/display_name"] {
+        assert_eq!(manifest.pointer(name), Some(&json!("Shop & Co")), "{name}");
+    }
+    assert_eq!(manifest["settings"]["socket_mode_enabled"], false);
+    world
+        .cli(&[
+            "slack",
+            "manifest",
+            "--name",
+            "A name that is much too long for Slack",
+        ])
+        .exits(2);
+}
+
+#[test]
+fn yaml_says_the_same_in_lines() {
+    let mut world = World::stopped();
+    world
+        .config
+        .set("server.public_url", "https://bridge.example.com");
+    with_oauth(&mut world.config);
+    world.write_config();
+    let yaml = world
+        .cli(&["slack", "manifest", "--name", "Shop: help"])
+        .exits(0)
+        .stdout;
+    for part in [
+        "_metadata:\n  major_version: 2\n",
+        "display_information:\n  name: \"Shop: help\"\n",
+        "  redirect_urls:\n    - https://bridge.example.com/slack/oauth/callback\n",
+        "  scopes:\n    bot:\n      - chat:write\n      - app_mentions:read\n",
+        "    request_url: https://bridge.example.com/slack/events\n",
+        "  socket_mode_enabled: false\n",
+    ] {
+        assert!(yaml.contains(part), "{part} in {yaml}");
+    }
+}
+
+#[test]
+fn what_the_manifest_needs_is_told() {
+    let mut world = World::stopped();
+    world.write_config();
+    let said = world.cli(&["slack", "manifest"]).exits(2).said();
+    assert!(said.contains("server.public_url"), "{said}");
+    world
+        .config
+        .without("slack")
+        .set("server.public_url", "https://a.example");
+    world.write_config();
+    let said = world.cli(&["slack", "manifest"]).exits(2).said();
+    assert!(said.contains("[slack]"), "{said}");
+}
+
+/// Against Slack's own schema, where it is at hand.
+#[test]
+fn slacks_schema_takes_it() {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
+    let folder = std::env::var_os("CHATBRIDGE_FIXTURES").map_or(default, Into::into);
+    let Ok(schema) = std::fs::read(folder.join("slack-manifest.schema.2.0.0.json")) else {
+        eprintln!("no schema at {}: skipped", folder.display());
+        return;
+    };
+    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    compiler
+        .add_resource("https://schema.example/manifest", schema)
+        .unwrap();
+    let index = compiler
+        .compile("https://schema.example/manifest", &mut schemas)
+        .unwrap();
+    let quiet = |config: &mut Config| {
+        config.set("slack.follow_threads", false);
+    };
+    for manifest in [manifest(|_| {}), manifest(with_oauth), manifest(quiet)] {
+        if let Err(error) = schemas.validate(&manifest, index) {
+            panic!("{error}\n{manifest}");
+        }
+        // The check itself is no rubber stamp.
+        let mut wrong = manifest.clone();
+        wrong["display_information"]["name"] = json!("x".repeat(36));
+        assert!(schemas.validate(&wrong, index).is_err());
+        let mut wrong = manifest;
+        wrong["settings"]["event_subscription"] = json!({});
+        assert!(schemas.validate(&wrong, index).is_err());
+    }
+}

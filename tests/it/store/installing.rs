@@ -1,0 +1,166 @@
+//! Where an app is installed, and what is good once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chatbridge::domain::Time;
+use chatbridge::domain::account::AccountKey;
+use chatbridge::domain::installation::InstallationStore;
+use chatbridge::store::sqlite::{Mode, SqliteStore};
+use chatbridge::store::{Settings, Store};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Keys, as `openssl rand -base64 32` would make them.
+const FIRST: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+const SECOND: &str = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI=";
+
+fn account(id: &str) -> AccountKey {
+    AccountKey::new("c", id).unwrap()
+}
+
+fn at(secs: i64) -> Time {
+    Time::from_secs(secs)
+}
+
+async fn open(folder: &Path, keys: &[&str]) -> Arc<SqliteStore> {
+    let settings = Settings {
+        url: format!("sqlite://{}", folder.join("test.db").display()),
+        secret_key: keys.iter().map(|key| SecretString::from(*key)).collect(),
+    };
+    Arc::new(
+        SqliteStore::open(&settings, Mode::Serve)
+            .await
+            .expect("the store opens"),
+    )
+}
+
+/// The details that are kept, by account; a `-` for what nobody can read.
+async fn kept(store: &SqliteStore) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for installed in store.list("c").await.unwrap() {
+        let details = installed
+            .details
+            .map(|details| details.expose_secret().to_owned());
+        all.push((
+            installed.account.account().to_owned(),
+            details.unwrap_or_else(|| "-".to_owned()),
+        ));
+    }
+    all
+}
+
+fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    all.iter()
+        .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn installations_are_kept_replaced_renewed_and_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), &[FIRST]).await;
+    let (one, two) = (account("T1"), account("T2"));
+    let since = store.put(&one, &"first".into(), at(100)).await.unwrap();
+    assert_eq!(since, at(100));
+    store.put(&two, &"other".into(), at(100)).await.unwrap();
+    store
+        .put(&AccountKey::new("d", "T1").unwrap(), &"elsewhere".into(), at(100))
+        .await
+        .unwrap();
+    assert_eq!(kept(&store).await, pairs(&[("T1", "first"), ("T2", "other")]));
+    assert!(store.renew(&one, &"second".into(), since).await.unwrap());
+    assert!(!store.renew(&one, &"stale".into(), at(99)).await.unwrap());
+    let since = store.put(&one, &"third".into(), at(200)).await.unwrap();
+    assert_eq!(since, at(200));
+    assert!(!store.renew(&one, &"stale".into(), at(100)).await.unwrap());
+    // An end before it was made is another one's.
+    assert!(!store.forget(&one, at(150)).await.unwrap());
+    assert_eq!(kept(&store).await, pairs(&[("T1", "third"), ("T2", "other")]));
+    assert!(store.forget(&one, at(201)).await.unwrap());
+    assert!(!store.forget(&one, at(201)).await.unwrap());
+    assert!(!store.renew(&one, &"late".into(), at(200)).await.unwrap());
+    assert_eq!(kept(&store).await, pairs(&[("T2", "other")]));
+    assert!(!store.forget(&account("T9"), at(201)).await.unwrap());
+    store.close().await;
+    drop(store);
+    let store = open(folder.path(), &[FIRST]).await;
+    assert_eq!(kept(&store).await, pairs(&[("T2", "other")]));
+}
+
+/// The platform tells an end in two pieces, and in whole seconds. What is installed between the two stays.
+#[tokio::test]
+async fn the_second_news_of_an_end_does_not_end_what_came_after_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), &[FIRST]).await;
+    let one = account("T1");
+    store.put(&one, &"first".into(), at(100)).await.unwrap();
+    assert!(store.forget(&one, at(111)).await.unwrap());
+    // Within the same second.
+    let since = store.put(&one, &"second".into(), at(110)).await.unwrap();
+    assert_eq!(since, at(111));
+    assert!(!store.forget(&one, at(111)).await.unwrap());
+    assert_eq!(kept(&store).await, pairs(&[("T1", "second")]));
+    assert!(store.forget(&one, at(112)).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_good_once_is_good_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), &[FIRST]).await;
+    assert!(store.spend("a", at(600), at(0)).await.unwrap());
+    assert!(!store.spend("a", at(600), at(1)).await.unwrap());
+    assert!(store.spend("b", at(600), at(1)).await.unwrap());
+    store.close().await;
+    drop(store);
+    let store = open(folder.path(), &[FIRST]).await;
+    assert!(!store.spend("a", at(600), at(600)).await.unwrap());
+    // It is remembered no longer than it is worth something.
+    assert!(store.spend("a", at(1200), at(601)).await.unwrap());
+}
+
+#[tokio::test]
+async fn keys_rotate_and_what_no_key_fits_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = account("T1");
+    let store = open(folder.path(), &[FIRST]).await;
+    store
+        .put(&one, &"xoxb-plain-to-see".into(), at(100))
+        .await
+        .unwrap();
+    store.close().await;
+    drop(store);
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(10).any(|window| window == b"xoxb-plain"));
+    }
+    // A start with both seals anew with the first; then the second is not needed any more.
+    for keys in [&[SECOND, FIRST][..], &[SECOND]] {
+        let store = open(folder.path(), keys).await;
+        assert_eq!(kept(&store).await, pairs(&[("T1", "xoxb-plain-to-see")]));
+        store.close().await;
+    }
+    let store = open(folder.path(), &[FIRST]).await;
+    assert_eq!(kept(&store).await, pairs(&[("T1", "-")]));
+    // It can be made anew.
+    store.put(&one, &"again".into(), at(200)).await.unwrap();
+    assert_eq!(kept(&store).await, pairs(&[("T1", "again")]));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_bad_key_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        url: format!("sqlite://{}", folder.path().join("test.db").display()),
+        secret_key: vec!["c2hvcnQ=".into()],
+    };
+    let error = SqliteStore::open(&settings, Mode::Serve)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("store.secret_key is not 32 bytes in base64"),
+        "{error}"
+    );
+    assert!(!error.contains("c2hvcnQ"));
+}
