@@ -256,8 +256,8 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(beside(&database)).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
+            let rights = std::fs::metadata(beside(&database)).unwrap().permissions().mode();
+            assert_eq!(rights & 0o777, 0o600);
         }
         // Whoever sets a key later still opens what the made one sealed.
         let configured = [SecretString::from(BASE64.encode([9; KEY]))];
