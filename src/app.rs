@@ -310,6 +310,8 @@ impl Daemon {
         ));
 
         tokio::select! {
+            // The listener ends by the same signal: whoever looks late must not take that for its death.
+            biased;
             () = self.stop.cancelled() => {}
             gone = workers.join_next() => return Err(died("the workers", gone)),
             gone = public.join_next() => return Err(died("the public listener", gone)),

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Fault, Gate, SlackEvent, SlackStub, World, eventually, post, slack_signature, unix_now,
+    Answer, FILE_NOT_READ, Fault, Gate, SlackEvent, SlackStub, World, eventually, post, slack_signature,
+    unix_now,
 };
 
 /// Gives the command in a channel.
@@ -376,9 +377,9 @@ fn the_person_is_told_that_a_file_was_not_read() {
     };
     world.slack(&with_file("see the picture"));
     world.slack.wait_post("echo: see the picture");
-    world.slack.wait_post("I have not read the file");
+    world.slack.wait_post(FILE_NOT_READ);
     world.slack(&with_file("and this one"));
     world.slack.wait_post("echo: and this one");
     world.wait_idle();
-    assert_eq!(world.slack.posts_with("I have not read the file").len(), 1);
+    assert_eq!(world.slack.posts_with(FILE_NOT_READ).len(), 1);
 }

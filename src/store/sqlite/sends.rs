@@ -133,7 +133,7 @@ async fn read(
                 part,
                 kind: DeliveryKind::from_stored(row.try_get(3)?),
                 body: row.try_get(4)?,
-                last: row.try_get(11)?,
+                last: row.try_get(13)?,
                 fresh: row.try_get::<&str, _>(5)? == "pending",
                 attempts: row.try_get(6)?,
                 created_at: rows::time(&row, 7)?,
