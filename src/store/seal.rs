@@ -256,13 +256,13 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let permissions = std::fs::metadata(beside(&database)).unwrap().permissions();
-            assert_eq!(permissions.mode() & 0o777, 0o600);
+            let rights = std::fs::metadata(beside(&database)).unwrap().permissions().mode();
+            assert_eq!(rights & 0o777, 0o600);
         }
         // Whoever sets a key later still opens what the made one sealed.
         let configured = [SecretString::from(BASE64.encode([9; KEY]))];
-        let of_both = Keyring::load(&configured, &database, true).unwrap();
-        assert_eq!(opened(&of_both, "r", &sealed).as_deref(), Some("text"));
-        assert!(!of_both.is_current(&sealed));
+        let theirs = Keyring::load(&configured, &database, true).unwrap();
+        assert_eq!(opened(&theirs, "r", &sealed).as_deref(), Some("text"));
+        assert!(!theirs.is_current(&sealed));
     }
 }

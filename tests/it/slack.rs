@@ -171,9 +171,10 @@ fn code_and_lists_stay_whole_where_they_fit() {
     let world = World::start();
     let words = "Some words that lead up to it. ".repeat(80);
     let code = format!("```\n{}```", "let x = 1;\n\n".repeat(180));
-    let list = (1..=90)
+    let items: Vec<String> = (1..=90)
         .map(|n| format!("{n}. an item with a number\n"))
-        .collect::<String>();
+        .collect();
+    let list = items.concat();
     let list = list.trim_end().to_owned();
     let answer = format!("{words}\n\n{code}\n\n{words}\n\n{list}\n\nThat is all.");
     world.agent.answer_with(move |_| answer.clone());

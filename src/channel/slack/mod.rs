@@ -28,6 +28,7 @@ mod message;
 mod oauth;
 mod pace;
 mod policy;
+mod posting;
 pub mod probe;
 mod render;
 mod respond;
@@ -46,15 +47,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
-use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::registry::Needs;
 use super::visit::{Page, Visit};
 use super::{
-    Acknowledgement, Channel, Endpoint, Farewell, LookUp, Received, Rejection, Scope, SendDisposition,
-    SendError, Sent, UnknownPolicy, WebhookRequest,
+    Acknowledgement, Channel, Endpoint, Farewell, LookUp, Received, Rejection, SendDisposition, SendError,
+    Sent, UnknownPolicy, WebhookRequest,
 };
 use crate::domain::delivery::SendClaim;
 use crate::domain::installation::{InstallationStore, KeepError};
@@ -237,53 +237,6 @@ impl Slack {
     /// Whether there is, or may be, a token for this account.
     fn serves(&self, account: &AccountKey) -> bool {
         !matches!(self.installations.serve(account), installation::Served::No)
-    }
-
-    /// Posts a part in its channel with this token, when it is its turn.
-    async fn post(&self, token: &SecretString, claim: &SendClaim) -> Result<Sent, SendError> {
-        let account = &claim.thread.account;
-        let target = Target::from_route(&claim.thread.route).ok_or_else(deliver::unreadable)?;
-        let now = self.clock.now();
-        if let Some(after) = self.pace.limited(account, deliver::POST, now) {
-            let why = "Slack wanted a pause for this workspace";
-            return Err(pace::pause("ratelimited", why, Scope::Account, after));
-        }
-        self.pace.admit(account, &target.channel, claim.delivery, now)?;
-        let sent = self.send_with(token, &target, claim).await;
-        if let Err(SendError {
-            disposition:
-                SendDisposition::Pause {
-                    scope: Scope::Account,
-                    after,
-                },
-            ..
-        }) = &sent
-        {
-            let until = self.clock.now().plus(*after);
-            self.pace.limit(account, deliver::POST, until);
-        }
-        sent
-    }
-
-    /// Sends a part with this token; with another once, if this one has come to its end.
-    async fn send_with(
-        &self,
-        token: &SecretString,
-        target: &Target,
-        claim: &SendClaim,
-    ) -> Result<Sent, SendError> {
-        let buttons = self.buttons.as_ref();
-        let sent = deliver::send(&self.client, token, target, claim, buttons).await;
-        let ended = matches!(&sent, Err(error) if error.code == "token_expired");
-        if !ended {
-            return sent;
-        }
-        let account = &claim.thread.account;
-        match self.installations.token_after(&self.client, account, token).await {
-            Some(Ok(fresh)) => deliver::send(&self.client, &fresh, target, claim, buttons).await,
-            Some(Err(error)) => Err(error),
-            None => sent,
-        }
     }
 }
 
