@@ -128,7 +128,7 @@ fn a_dead_installation_keeps_its_deliveries_until_it_works_again() {
             let Some(code) = codes.lock().unwrap().next() else {
                 break;
             };
-            let world = World::start();
+            let mut world = World::start();
             world.slack(&SlackEvent::dm("D1", "before"));
             world.slack.wait_post("before");
             refuse(&world, "D1", code, 1);
@@ -139,6 +139,9 @@ fn a_dead_installation_keeps_its_deliveries_until_it_works_again() {
             });
             // Everything of the workspace waits, and nothing is tried in vain.
             world.slack(&SlackEvent::dm("D2", "waits"));
+            world.agent.wait_ask("waits");
+            // It is tried again after a minute; whoever sets another token does not wait for that.
+            world.crash();
             world.slack.wait_post("echo: refused");
             world.slack.wait_post("echo: waits");
             assert_eq!(tries(&world, "D1") + tries(&world, "D2"), 4, "{code}");

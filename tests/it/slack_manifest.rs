@@ -30,6 +30,11 @@ fn with_oauth(config: &mut Config) {
         .set("slack.client_secret", CLIENT.1);
 }
 
+fn everything(config: &mut Config) {
+    with_oauth(config);
+    config.set("slack.command", "/shop").set("slack.feedback", true);
+}
+
 /// A feature of the configuration, and what Slack's documentation says that it takes: scopes and events.
 type Needs = (
     &'static str,
@@ -62,6 +67,22 @@ const NEEDS: &[Needs] = &[
         &["channels:history", "groups:history", "im:history", "mpim:history"],
         &[],
     ),
+    (
+        "edits and deletions",
+        |config| {
+            config.set("slack.follow_threads", false);
+        },
+        &["channels:history", "groups:history", "im:history", "mpim:history"],
+        &["message.channels", "message.groups", "message.im", "message.mpim"],
+    ),
+    (
+        "the command",
+        |config| {
+            config.set("slack.command", "/shop");
+        },
+        &["commands"],
+        &[],
+    ),
     ("removal", with_oauth, &[], &["app_uninstalled", "tokens_revoked"]),
 ];
 
@@ -91,18 +112,42 @@ fn what_a_feature_takes_is_in_the_manifest_when_it_is_on() {
 #[test]
 fn nothing_is_asked_for_what_is_off() {
     let quiet = manifest(|config| {
-        config.set("slack.follow_threads", false);
+        config.set("slack.command", "");
     });
+    assert!(!texts(&quiet, "/oauth_config/scopes/bot").contains(&"commands"));
+    for absent in [
+        "/oauth_config/redirect_urls",
+        "/features/slash_commands",
+        "/features/agent_view",
+        "/settings/interactivity",
+    ] {
+        assert_eq!(quiet.pointer(absent), None, "{absent}");
+    }
+}
+
+#[test]
+fn what_is_on_has_its_address() {
+    let open = manifest(everything);
+    for (pointer, wanted) in [
+        (
+            "/oauth_config/redirect_urls/0",
+            "https://bridge.example.com/slack/oauth/callback",
+        ),
+        ("/features/slash_commands/0/command", "/shop"),
+        (
+            "/features/slash_commands/0/url",
+            "https://bridge.example.com/slack/commands",
+        ),
+        (
+            "/settings/interactivity/request_url",
+            "https://bridge.example.com/slack/interactivity",
+        ),
+    ] {
+        assert_eq!(open.pointer(pointer), Some(&json!(wanted)), "{pointer}");
+    }
     assert_eq!(
-        texts(&quiet, "/settings/event_subscriptions/bot_events"),
-        ["app_mention", "message.im", "app_uninstalled", "tokens_revoked"]
-    );
-    assert_eq!(quiet.pointer("/oauth_config/redirect_urls"), None);
-    assert_eq!(quiet.pointer("/features/agent_view"), None);
-    let open = manifest(with_oauth);
-    assert_eq!(
-        open["oauth_config"]["redirect_urls"],
-        json!(["https://bridge.example.com/slack/oauth/callback"])
+        open.pointer("/settings/interactivity/is_enabled"),
+        Some(&json!(true))
     );
 }
 
@@ -191,9 +236,9 @@ fn slacks_schema_takes_it() {
         .compile("https://schema.example/manifest", &mut schemas)
         .unwrap();
     let quiet = |config: &mut Config| {
-        config.set("slack.follow_threads", false);
+        config.set("slack.follow_threads", false).set("slack.command", "");
     };
-    for manifest in [manifest(|_| {}), manifest(with_oauth), manifest(quiet)] {
+    for manifest in [manifest(|_| {}), manifest(everything), manifest(quiet)] {
         if let Err(error) = schemas.validate(&manifest, index) {
             panic!("{error}\n{manifest}");
         }

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::settings::Settings;
-use super::{CALLBACK, EVENTS};
+use super::{CALLBACK, COMMANDS, EVENTS, INTERACTIVITY};
 
 /// The name of the app and its bot where none is given.
 pub const NAME: &str = "Support Bot";
@@ -51,6 +51,18 @@ pub(super) const FEATURES: &[Feature] = &[
         on: |settings| settings.follow_threads,
         scopes: &["channels:history", "groups:history", "mpim:history"],
         events: &["message.channels", "message.groups", "message.mpim"],
+    },
+    Feature {
+        what: "following edits and deletions",
+        on: |_| true,
+        scopes: &["channels:history", "groups:history", "im:history", "mpim:history"],
+        events: &["message.channels", "message.groups", "message.im", "message.mpim"],
+    },
+    Feature {
+        what: "the command",
+        on: |settings| !settings.command.is_empty(),
+        scopes: &["commands"],
+        events: &[],
     },
     Feature {
         what: "looking whether an answer arrived before it is sent again",
@@ -120,6 +132,20 @@ pub fn manifest(settings: &Settings, public_url: &str, name: &str) -> Value {
             "token_rotation_enabled": false,
         },
     });
+    if !settings.command.is_empty() {
+        manifest["features"]["slash_commands"] = json!([{
+            "command": settings.command,
+            "url": format!("{public_url}{COMMANDS}"),
+            "description": "Ask a question",
+            "usage_hint": "your question",
+            "should_escape": false,
+        }]);
+    }
+    if settings.feedback {
+        // The buttons below an answer come back there.
+        manifest["settings"]["interactivity"] =
+            json!({ "is_enabled": true, "request_url": format!("{public_url}{INTERACTIVITY}") });
+    }
     if settings.client_id.is_some() {
         manifest["oauth_config"]["redirect_urls"] = json!([format!("{public_url}{CALLBACK}")]);
         // Whoever installs it may be a whole organisation, and what it is granted is renewed in time.
@@ -214,7 +240,10 @@ mod tests {
         let settings = settings(|_| {});
         let all = scopes(&settings).join(",");
         assert!(missing_scopes(&settings, &all).is_empty());
-        let missing = missing_scopes(&settings, "chat:write, im:history,groups:history,mpim:history");
+        let missing = missing_scopes(
+            &settings,
+            "chat:write, commands,im:history,groups:history,mpim:history",
+        );
         assert_eq!(
             missing,
             [

@@ -12,7 +12,7 @@ pub(crate) const CLIENT: (&str, &str) = ("1234567890.1234567890123", "client-sec
 
 /// The scopes that the features need.
 pub(crate) const SCOPES: &str =
-    "app_mentions:read,channels:history,chat:write,groups:history,im:history,mpim:history";
+    "app_mentions:read,channels:history,chat:write,commands,groups:history,im:history,mpim:history";
 
 /// What Slack granted.
 pub(crate) struct Grants {
