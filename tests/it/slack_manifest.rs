@@ -217,6 +217,21 @@ fn what_the_manifest_needs_is_told() {
     assert!(said.contains("[slack]"), "{said}");
 }
 
+/// Takes out the patterns that look ahead, which Rust's regular expressions cannot: two, of the domains of features that
+/// the manifest does not use.
+fn forget_lookarounds(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.retain(|name, value| {
+                name != "pattern" || !value.as_str().is_some_and(|p| p.contains("(?!"))
+            });
+            fields.values_mut().for_each(forget_lookarounds);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_lookarounds),
+        _ => {}
+    }
+}
+
 /// Against Slack's own schema, where it is at hand.
 #[test]
 fn slacks_schema_takes_it() {
@@ -226,7 +241,8 @@ fn slacks_schema_takes_it() {
         eprintln!("no schema at {}: skipped", folder.display());
         return;
     };
-    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    let mut schema: Value = serde_json::from_slice(&schema).unwrap();
+    forget_lookarounds(&mut schema);
     let mut schemas = boon::Schemas::new();
     let mut compiler = boon::Compiler::new();
     compiler
