@@ -17,7 +17,7 @@ use chatbridge::domain::delivery::SendClaim;
 use chatbridge::http::Backend;
 use chatbridge::http::public::Public;
 use chatbridge::http::server::{self, Limits};
-use chatbridge::store::sqlite::{Mode, SqliteStore};
+use chatbridge::store::sqlite::{Mode, SqliteStore, Tuning};
 use chatbridge::store::{Backlog, Store, StoreError};
 use http::{HeaderName, Method};
 use secrecy::SecretString;
@@ -137,9 +137,16 @@ pub(crate) async fn serve(arguments: &[String]) {
         Arc::new(MemoryStore::default())
     } else {
         Arc::new(
-            SqliteStore::open_batching(&settings.store, Mode::Serve, 1)
-                .await
-                .unwrap(),
+            SqliteStore::open_tuned(
+                &settings.store,
+                Mode::Serve,
+                Tuning {
+                    batch: 1,
+                    ..Tuning::default()
+                },
+            )
+            .await
+            .unwrap(),
         )
     };
     let overrides = Overrides {

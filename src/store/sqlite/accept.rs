@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::acts::{self, Asked};
+use super::fresh::{Fresh, Step};
 use super::ops::{Op, Outcome};
 use super::plan::Plan;
 use super::rows;
@@ -53,7 +54,6 @@ const WRITE: &str = "
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?) WHERE true
         ON CONFLICT (alias) DO UPDATE SET thread_id = excluded.thread_id, strength = excluded.strength,
            since = excluded.since;
-    INSERT INTO keys (key, hour) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?);
     INSERT INTO messages (thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at, quotes)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9
@@ -92,6 +92,8 @@ const WRITE_RECEIPTS: &str = "
 /// Accepts all batches among the operations.
 pub(super) async fn apply(
     conn: &mut SqliteConnection,
+    fresh: &Fresh,
+    step: &mut Step,
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
@@ -107,7 +109,7 @@ pub(super) async fn apply(
         accept_nothing(ops, outcomes);
         return Ok(());
     }
-    let mut plan = Plan::new(read(conn, admissions).await?);
+    let mut plan = Plan::new(read(conn, fresh, admissions).await?);
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
         if let Op::Accept(batch) = op {
             *outcome = Some(Outcome::Accepted(
@@ -115,7 +117,9 @@ pub(super) async fn apply(
             ));
         }
     }
-    write(conn, &plan).await
+    write(conn, &plan).await?;
+    let keys = plan.keys.iter().map(|(key, at)| (key.as_i64(), rows::hour(*at)));
+    fresh.append(conn, step, keys.collect()).await
 }
 
 /// A webhook without anything to store is accepted with nothing.
@@ -127,7 +131,11 @@ fn accept_nothing(ops: &[Op], outcomes: &mut [Option<Outcome>]) {
     }
 }
 
-async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Found, StoreError> {
+async fn read(
+    conn: &mut SqliteConnection,
+    fresh: &Fresh,
+    batch: Vec<&Admission>,
+) -> Result<Found, StoreError> {
     let (mut aliases, mut keys) = (HashSet::new(), Vec::new());
     let (mut by_id, mut by_name) = (Vec::new(), Vec::new());
     let (mut asked, mut named) = (Asked::default(), Vec::new());
@@ -172,6 +180,8 @@ async fn read(conn: &mut SqliteConnection, batch: Vec<&Admission>) -> Result<Fou
         }
     }
     let mut found = Found::default();
+    let (lately, keys): (Vec<i64>, Vec<i64>) = keys.into_iter().partition(|key| fresh.knows(*key));
+    found.keys.extend(lately.into_iter().map(DedupKey::from));
     named.extend(asked.read(conn, &mut found).await?);
     aliases.extend(named.iter().map(AliasKey::as_str));
     if !keys.is_empty() || !aliases.is_empty() {
@@ -240,7 +250,6 @@ async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreErro
         sqlx::query(WRITE)
             .bind(threads_json(plan)?)
             .bind(aliases_json(plan)?)
-            .bind(keys_json(plan)?)
             .bind(messages_json(plan)?)
             .bind(turns_json(plan)?)
             .execute(&mut *conn)
@@ -299,16 +308,6 @@ fn aliases_json(plan: &Plan) -> Result<String, StoreError> {
         json!([alias.as_str(), thread, strength, since.millis()])
     };
     rows::json(&plan.aliases.iter().map(row).collect::<Vec<_>>())
-}
-
-fn keys_json(plan: &Plan) -> Result<String, StoreError> {
-    rows::json(
-        &plan
-            .keys
-            .iter()
-            .map(|(key, at)| (key.as_i64(), rows::hour(*at)))
-            .collect::<Vec<_>>(),
-    )
 }
 
 fn messages_json(plan: &Plan) -> Result<String, StoreError> {

@@ -3,6 +3,7 @@
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
+use super::fresh::{Fresh, Step};
 use super::ops::{Change, Letter, Outcome, kind};
 use super::{installations, reads, rows};
 use crate::domain::account::AccountKey;
@@ -93,7 +94,8 @@ pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Resul
     match change {
         Change::Release { work, held, now } => release(conn, *work, held, *now).await,
         Change::Recover { routes, now, look_at } => recover(conn, routes, *now, *look_at).await,
-        Change::Sweep { keys_before, from } => sweep(conn, *keys_before, *from).await,
+        // The writer's own: it concerns what it has in memory too.
+        Change::Sweep { .. } => Ok(Outcome::Done),
         Change::Thread { name, change, now } => thread(conn, name, *change, *now).await,
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
@@ -237,7 +239,21 @@ async fn open(conn: &mut SqliteConnection, address: &str, now: Time) -> Result<O
     Ok(Some(id))
 }
 
-async fn sweep(conn: &mut SqliteConnection, keys_before: Time, from: i64) -> Result<Outcome, StoreError> {
+/// Looks through some keys for old ones; the fresh keys with the first step.
+pub(super) async fn sweep(
+    conn: &mut SqliteConnection,
+    fresh: &Fresh,
+    step: &mut Step,
+    keys_before: Time,
+    from: i64,
+) -> Result<Outcome, StoreError> {
+    let hour = rows::hour(keys_before);
+    let begins = from == i64::MIN;
+    let forgotten = if begins && !step.is_forgetting() {
+        fresh.sweep(conn, step, hour).await?
+    } else {
+        0
+    };
     let next: Option<i64> = sqlx::query_scalar(STEP_END)
         .bind(from)
         .fetch_optional(&mut *conn)
@@ -245,9 +261,9 @@ async fn sweep(conn: &mut SqliteConnection, keys_before: Time, from: i64) -> Res
     let sweep = sqlx::query(SWEEP)
         .bind(from)
         .bind(next.unwrap_or(i64::MAX))
-        .bind(rows::hour(keys_before));
+        .bind(hour);
     Ok(Outcome::Swept(Swept {
-        keys: sweep.execute(conn).await?.rows_affected(),
+        keys: sweep.execute(conn).await?.rows_affected() + u64::try_from(forgotten).unwrap_or(0),
         next,
     }))
 }

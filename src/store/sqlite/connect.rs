@@ -31,7 +31,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (
         1,
         "bridge",
@@ -51,6 +51,11 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         4,
         "pauses and quotes",
         include_str!("../../../migrations/sqlite/0004_pauses_and_quotes.sql"),
+    ),
+    (
+        5,
+        "fresh keys",
+        include_str!("../../../migrations/sqlite/0005_fresh_keys.sql"),
     ),
 ];
 

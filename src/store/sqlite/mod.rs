@@ -10,6 +10,7 @@ mod acts;
 mod changes;
 mod claims;
 mod connect;
+mod fresh;
 mod installations;
 mod ops;
 mod plan;
@@ -30,6 +31,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use connect::Mode;
+use fresh::Fresh;
 use ops::{Change, Letter, Op, Outcome, Wanted};
 use writer::Job;
 
@@ -45,8 +47,23 @@ use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
 /// So many writes may wait; a webhook beyond that is refused, so that the platform keeps it and delivers it again.
 const QUEUE: usize = 4096;
 
-/// So many writes share a commit at most.
-pub const LARGEST_BATCH: usize = 512;
+/// The numbers that decide how the store writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning {
+    /// So many writes share a commit at most; 1 makes each write a transaction of its own.
+    pub batch: usize,
+    /// So many keys stay in memory (some 40 bytes each) before the older half goes over into the large table.
+    pub fresh_keys: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            batch: 512,
+            fresh_keys: 65_536,
+        }
+    }
+}
 
 /// The store on a SQLite file.
 #[derive(Debug)]
@@ -64,11 +81,11 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database, makes it if it is absent, and brings it up to date.
     pub async fn open(settings: &Settings, mode: Mode) -> Result<Self, StoreError> {
-        Self::open_batching(settings, mode, LARGEST_BATCH).await
+        Self::open_tuned(settings, mode, Tuning::default()).await
     }
 
-    /// The same, with `most` writes in a commit: 1 makes each write a transaction of its own, for comparisons.
-    pub async fn open_batching(settings: &Settings, mode: Mode, most: usize) -> Result<Self, StoreError> {
+    /// The same with other numbers: for comparisons and tests.
+    pub async fn open_tuned(settings: &Settings, mode: Mode, tuning: Tuning) -> Result<Self, StoreError> {
         let path = connect::path_of(&settings.url)?;
         let lock = connect::lock(&path, mode)?;
         let mut conn = connect::writer(&path).await?;
@@ -79,7 +96,8 @@ impl SqliteStore {
         }
         let readers = connect::readers(&path);
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = tokio::spawn(writer::run(conn, queue, most));
+        let fresh = Fresh::load(&mut conn, tuning.fresh_keys).await?;
+        let writer = tokio::spawn(writer::run(conn, fresh, queue, tuning.batch));
         Ok(Self {
             path,
             readers,

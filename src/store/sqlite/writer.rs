@@ -7,7 +7,8 @@
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::ops::{Op, Outcome};
+use super::fresh::{Fresh, Step};
+use super::ops::{Change, Op, Outcome};
 use super::{accept, changes, claims, sends, turns};
 use crate::store::StoreError;
 
@@ -18,22 +19,27 @@ pub(super) struct Job {
 }
 
 /// Writes until the senders are gone; then everything that was sent is written.
-pub(super) async fn run(mut conn: SqliteConnection, mut jobs: mpsc::Receiver<Job>, most: usize) {
+pub(super) async fn run(
+    mut conn: SqliteConnection,
+    mut fresh: Fresh,
+    mut jobs: mpsc::Receiver<Job>,
+    most: usize,
+) {
     let mut batch = Vec::with_capacity(most);
     while jobs.recv_many(&mut batch, most).await > 0 {
-        write(&mut conn, &mut batch).await;
+        write(&mut conn, &mut fresh, &mut batch).await;
     }
     super::connect::close(conn).await;
 }
 
-async fn write(conn: &mut SqliteConnection, batch: &mut Vec<Job>) {
+async fn write(conn: &mut SqliteConnection, fresh: &mut Fresh, batch: &mut Vec<Job>) {
     let (ops, replies): (Vec<Op>, Vec<_>) = batch.drain(..).map(|job| (job.op, job.reply)).unzip();
-    let results = match commit(conn, &ops).await {
+    let results = match commit(conn, fresh, &ops).await {
         Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
         Err(error) if ops.len() == 1 => vec![Err(error)],
         Err(error) => {
             tracing::warn!(%error, operations = ops.len(), "a batch failed; its operations are written one by one");
-            one_by_one(conn, &ops).await
+            one_by_one(conn, fresh, &ops).await
         }
     };
     for (reply, result) in replies.into_iter().zip(results) {
@@ -42,18 +48,27 @@ async fn write(conn: &mut SqliteConnection, batch: &mut Vec<Job>) {
     }
 }
 
-async fn one_by_one(conn: &mut SqliteConnection, ops: &[Op]) -> Vec<Result<Outcome, StoreError>> {
+async fn one_by_one(
+    conn: &mut SqliteConnection,
+    fresh: &mut Fresh,
+    ops: &[Op],
+) -> Vec<Result<Outcome, StoreError>> {
     let mut results = Vec::with_capacity(ops.len());
     for op in ops {
-        let result = commit(conn, std::slice::from_ref(op)).await;
+        let result = commit(conn, fresh, std::slice::from_ref(op)).await;
         results.push(result.and_then(|mut outcomes| outcomes.pop().ok_or(StoreError::Closed)));
     }
     results
 }
 
 /// Writes the operations in one transaction. Returns their outcomes, in order, once they are on the disk.
-async fn commit(conn: &mut SqliteConnection, ops: &[Op]) -> Result<Vec<Outcome>, StoreError> {
-    let written = match begin_and_apply(conn, ops).await {
+async fn commit(
+    conn: &mut SqliteConnection,
+    fresh: &mut Fresh,
+    ops: &[Op],
+) -> Result<Vec<Outcome>, StoreError> {
+    let mut step = Step::default();
+    let written = match begin_and_apply(conn, fresh, &mut step, ops).await {
         Ok(outcomes) => sqlx::query("COMMIT")
             .execute(&mut *conn)
             .await
@@ -61,18 +76,26 @@ async fn commit(conn: &mut SqliteConnection, ops: &[Op]) -> Result<Vec<Outcome>,
             .map_err(StoreError::from),
         Err(error) => Err(error),
     };
-    if written.is_err() {
+    if written.is_ok() {
+        fresh.settle(step);
+    } else {
         // It fails where SQLite has rolled back by itself, which is as good.
         let _ = sqlx::query("ROLLBACK").execute(conn).await;
     }
     written
 }
 
-async fn begin_and_apply(conn: &mut SqliteConnection, ops: &[Op]) -> Result<Vec<Outcome>, StoreError> {
+async fn begin_and_apply(
+    conn: &mut SqliteConnection,
+    fresh: &Fresh,
+    step: &mut Step,
+    ops: &[Op],
+) -> Result<Vec<Outcome>, StoreError> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *conn).await?;
     let mut outcomes: Vec<Option<Outcome>> = ops.iter().map(|_| None).collect();
     // What adds work comes first and what takes it last, so that a batch leaves nothing behind that it could do.
-    accept::apply(conn, ops, &mut outcomes).await?;
+    accept::apply(conn, fresh, step, ops, &mut outcomes).await?;
+    fresh.carry(conn, step).await?;
     turns::complete_all(conn, ops, &mut outcomes).await?;
     sends::settle_all(conn, ops, &mut outcomes).await?;
     for (op, outcome) in ops.iter().zip(&mut outcomes) {
@@ -81,6 +104,9 @@ async fn begin_and_apply(conn: &mut SqliteConnection, ops: &[Op]) -> Result<Vec<
             }
             Op::DeferTurn(claim, deferral) => *outcome = Some(turns::defer(conn, claim, deferral).await?),
             Op::BuryTurn(claim, burial) => *outcome = Some(turns::bury(conn, claim, burial).await?),
+            Op::Change(Change::Sweep { keys_before, from }) => {
+                *outcome = Some(changes::sweep(conn, fresh, step, *keys_before, *from).await?);
+            }
             Op::Change(change) => *outcome = Some(changes::apply(conn, change).await?),
         }
     }

@@ -21,7 +21,7 @@ use chatbridge::domain::identity::{Identifier, Strength};
 use chatbridge::domain::message::{Accepted, Admission, Arrival, Inbound, Opens, Treatment};
 use chatbridge::domain::routing::{Routes, Rule};
 use chatbridge::domain::turn::{CompletedTurn, TurnClaim};
-use chatbridge::store::sqlite::{Mode, SqliteStore};
+use chatbridge::store::sqlite::{Mode, SqliteStore, Tuning};
 use chatbridge::store::{Quota, Settings, Store, Work};
 
 /// The moment at which every test begins.
@@ -31,37 +31,45 @@ const START: i64 = 1_800_000_000_000;
 struct Bench {
     store: Arc<dyn Store>,
     folder: tempfile::TempDir,
+    tuning: Tuning,
 }
 
-async fn open_in(folder: &tempfile::TempDir) -> Arc<dyn Store> {
+async fn open_in(folder: &tempfile::TempDir, tuning: Tuning) -> Arc<dyn Store> {
     let settings = Settings {
         url: format!("sqlite://{}", folder.path().join("test.db").display()),
         ..Settings::default()
     };
-    Arc::new(
-        SqliteStore::open(&settings, Mode::Serve)
-            .await
-            .expect("the store opens"),
-    )
+    let store = SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await;
+    Arc::new(store.expect("the store opens"))
 }
 
 impl Bench {
     async fn new() -> Self {
+        Self::tuned(Tuning::default()).await
+    }
+
+    async fn tuned(tuning: Tuning) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
-            store: open_in(&folder).await,
+            store: open_in(&folder, tuning).await,
             folder,
+            tuning,
         }
     }
 
     /// Closes the store and opens it again, as a restart does.
     async fn reopen(self) -> Self {
         self.store.close().await;
-        let Self { store, folder } = self;
+        let Self {
+            store,
+            folder,
+            tuning,
+        } = self;
         drop(store);
         Self {
-            store: open_in(&folder).await,
+            store: open_in(&folder, tuning).await,
             folder,
+            tuning,
         }
     }
 
