@@ -7,10 +7,6 @@ use chatbridge::cli::{self, Cli};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
-/// Messages are allocated on one thread and freed on another, which glibc's allocator is slow at and keeps memory for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Threads for the little work that blocks (looking up host names, reading a file): few, because each costs memory.
 const BLOCKING_THREADS: usize = 8;
 /// The stack of a thread, in bytes.
