@@ -1,7 +1,7 @@
 //! What the app must be allowed and told at Slack, and the manifest that says so.
 //!
 //! Schema: slackapi/manifest-schema, `manifest.schema.2.0.0.json`. A feature that needs something of Slack has a row in
-//! [`FEATURES`]; the manifest, the address of `/slack/install` and `chatbridge check` all read that table.
+//! `FEATURES`; the manifest, the address of `/slack/install` and `chatbridge check` all read that table.
 
 use serde_json::{Value, json};
 
