@@ -40,7 +40,7 @@
 //! | [`worker`] | what carries messages on: intake, turns, deliveries |
 //! | [`http`] | the public and the admin listener, and the bounds of what a connection may cost |
 //! | [`config`], [`telemetry`] | what the operator sets, and what the operator sees |
-//! | [`app`], [`lifecycle`], [`cli`] | the daemon put together, from the first signal to the end, and the commands |
+//! | [`app`], [`lifecycle`], [`cli`], [`demo`] | the daemon put together, from the first signal to the end, and the commands |
 //!
 //! # Where to start
 //!
