@@ -147,7 +147,8 @@ fn faults_that_leave_nothing_unknown_repeat_nothing() {
             ),
             _ => {
                 let throttled = json!({"error": {"code": 130_429, "message": "Rate limit hit"}});
-                world.meta.fault_when(300, answer(429, throttled), matches);
+                // Few: each pauses the whole number, for twice as long if none was taken in between.
+                world.meta.fault_when(20, answer(429, throttled), matches);
             }
         }
     }
