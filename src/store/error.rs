@@ -68,3 +68,9 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
 }
+
+impl From<StoreError> for KeepError {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}

@@ -7,8 +7,13 @@
 //! send. The row carries when it is due, and, while somebody works on it, the claim's token; a claim that is not
 //! settled until its lease ends is due again by itself.
 
+mod claimed;
+mod ends;
 mod error;
 pub mod operator;
+mod ops;
+mod plan;
+mod rows;
 mod seal;
 pub mod sqlite;
 

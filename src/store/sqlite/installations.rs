@@ -5,35 +5,12 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Row, SqliteConnection};
 
 use super::SqliteStore;
-use super::ops::{Change, Outcome};
+use super::ops::{Change, Installing as Write, Outcome};
 use super::rows;
 use crate::domain::installation::{InstallationStore, Installed, KeepError};
 use crate::domain::{AccountKey, Time};
 use crate::store::StoreError;
 use crate::store::seal::Keyring;
-
-/// A write about an installation.
-pub(super) enum Write {
-    Put {
-        account: AccountKey,
-        sealed: Vec<u8>,
-        at: Time,
-    },
-    Renew {
-        account: AccountKey,
-        sealed: Vec<u8>,
-        since: Time,
-    },
-    Forget {
-        account: AccountKey,
-        before: Time,
-    },
-    Spend {
-        mark: String,
-        until: Time,
-        now: Time,
-    },
-}
 
 const PUT: &str = "
     INSERT INTO installations (account, since, sealed) VALUES (?, ?, ?)
@@ -123,12 +100,6 @@ pub(super) async fn reseal(conn: &mut SqliteConnection, keys: &Keyring) -> Resul
         );
     }
     Ok(())
-}
-
-impl From<StoreError> for KeepError {
-    fn from(error: StoreError) -> Self {
-        Self(error.to_string())
-    }
 }
 
 impl SqliteStore {

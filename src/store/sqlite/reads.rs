@@ -5,9 +5,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::ops::kind;
 use super::rows;
-use crate::domain::Time;
-use crate::domain::account::AccountKey;
-use crate::store::operator::{DeadLetter, DeadQuery, HistoryItem, ThreadDetail, ThreadQuery, ThreadRow};
+use crate::store::operator::{DeadLetter, DeadQuery, ThreadDetail, ThreadQuery, ThreadRow};
 use crate::store::{Backlog, LaneDue, StoreError, Work};
 
 const LANES: &str = "SELECT lane, min(due_at) FROM work WHERE kind = ? GROUP BY lane";
@@ -107,7 +105,11 @@ pub(super) async fn threads(readers: &SqlitePool, query: &ThreadQuery) -> Result
         .bind(&query.channel)
         .bind(&query.state)
         .bind(query.limit);
-    rows.fetch_all(readers).await?.iter().map(thread_row).collect()
+    rows.fetch_all(readers)
+        .await?
+        .iter()
+        .map(rows::thread_row)
+        .collect()
 }
 
 pub(super) async fn thread(readers: &SqlitePool, name: &str) -> Result<Option<ThreadDetail>, StoreError> {
@@ -128,7 +130,7 @@ pub(super) async fn thread(readers: &SqlitePool, name: &str) -> Result<Option<Th
         .bind(&id)
         .fetch_all(&mut *conn)
         .await?;
-    let history = lines.iter().map(history_item).collect::<Result<_, _>>()?;
+    let history = lines.iter().map(rows::history_item).collect::<Result<_, _>>()?;
     Ok(Some(ThreadDetail {
         thread,
         aliases,
@@ -141,7 +143,11 @@ pub(super) async fn dead(readers: &SqlitePool, query: &DeadQuery) -> Result<Vec<
         .bind(&query.kind)
         .bind(&query.id)
         .bind(query.limit);
-    rows.fetch_all(readers).await?.iter().map(dead_letter).collect()
+    rows.fetch_all(readers)
+        .await?
+        .iter()
+        .map(rows::dead_letter)
+        .collect()
 }
 
 /// The id of the thread that an operator names by its id or an address.
@@ -160,46 +166,6 @@ pub(super) async fn row(conn: &mut SqliteConnection, id: &str) -> Result<Option<
         .fetch_optional(conn)
         .await?
         .as_ref()
-        .map(thread_row)
+        .map(rows::thread_row)
         .transpose()
-}
-
-fn thread_row(row: &SqliteRow) -> Result<ThreadRow, StoreError> {
-    let account: AccountKey = rows::account(row, 1)?;
-    Ok(ThreadRow {
-        id: row.try_get(0)?,
-        channel: account.channel().to_owned(),
-        account: account.account().to_owned(),
-        address: row.try_get(2)?,
-        state: row.try_get(3)?,
-        conversation_id: row.try_get(4)?,
-        last_at: rows::time(row, 5)?.to_string(),
-    })
-}
-
-fn history_item(row: &SqliteRow) -> Result<HistoryItem, StoreError> {
-    Ok(HistoryItem {
-        at: rows::time(row, 0)?.to_string(),
-        kind: row.try_get(1)?,
-        id: row.try_get(2)?,
-        state: row.try_get(3)?,
-        text: row.try_get(4)?,
-        reason: row.try_get(5)?,
-    })
-}
-
-fn dead_letter(row: &SqliteRow) -> Result<DeadLetter, StoreError> {
-    Ok(DeadLetter {
-        id: row.try_get(0)?,
-        kind: row.try_get(1)?,
-        thread: row.try_get(2)?,
-        address: row.try_get(3)?,
-        at: rows::optional_time(row, 4)?
-            .as_ref()
-            .map(Time::to_string)
-            .unwrap_or_default(),
-        attempts: row.try_get(5)?,
-        code: row.try_get::<Option<String>, _>(6)?.unwrap_or_default(),
-        reason: row.try_get::<Option<String>, _>(7)?.unwrap_or_default(),
-    })
 }

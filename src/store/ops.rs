@@ -1,13 +1,12 @@
 //! What can be written, and what comes of it.
 
-use super::installations;
+use super::operator::{ThreadChange, ThreadRow};
+use super::{Claims, Quota, StoreError, Swept, Work};
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::{DeliveryId, MessageId, Time};
-use crate::store::operator::{ThreadChange, ThreadRow};
-use crate::store::{Claims, Quota, StoreError, Swept, Work};
+use crate::domain::{AccountKey, DeliveryId, MessageId, Time};
 
 /// A write. It is only read, so that it can be tried again by itself if its batch fails.
 pub(super) enum Op {
@@ -59,7 +58,30 @@ pub(super) enum Change {
         now: Time,
     },
     CheckWritable,
-    Installation(installations::Write),
+    Installation(Installing),
+}
+
+/// A write about an installation.
+pub(super) enum Installing {
+    Put {
+        account: AccountKey,
+        sealed: Vec<u8>,
+        at: Time,
+    },
+    Renew {
+        account: AccountKey,
+        sealed: Vec<u8>,
+        since: Time,
+    },
+    Forget {
+        account: AccountKey,
+        before: Time,
+    },
+    Spend {
+        mark: String,
+        until: Time,
+        now: Time,
+    },
 }
 
 /// What a dead letter's id names.
