@@ -1,12 +1,14 @@
 //! What can be written, and what comes of it.
 
+use std::collections::HashSet;
+
 use super::operator::{ThreadChange, ThreadRow};
 use super::{Claims, Quota, StoreError, Swept, Work};
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::{AccountKey, DeliveryId, MessageId, Time};
+use crate::domain::{AccountKey, ClaimToken, DeliveryId, MessageId, Time};
 
 /// A write. It is only read, so that it can be tried again by itself if its batch fails.
 pub(super) enum Op {
@@ -17,6 +19,11 @@ pub(super) enum Op {
     BuryTurn(TurnClaim, Burial),
     ClaimSends(Wanted),
     Settle(SendClaim, Settlement),
+    Renew {
+        work: Work,
+        keys: Vec<ClaimKey>,
+        until: Time,
+    },
     Change(Change),
 }
 
@@ -113,6 +120,7 @@ pub(super) enum Outcome {
     Swept(Swept),
     Thread(Option<ThreadRow>),
     Since(Time),
+    Held(HashSet<ClaimToken>),
     /// The claim was no longer the caller's; nothing was written for it.
     Fenced,
 }

@@ -1,6 +1,6 @@
 //! What the plan writes, as the rows that both databases' statements take as JSON.
 
-use serde_json::json as row;
+use serde_json::{Value, json as row};
 
 use super::Plan;
 use super::writes::{MessageWrite, NoticeWrite, ReceiptWrite, RevisionWrite, ThreadWrite, TurnWrite};
@@ -38,6 +38,19 @@ pub(in crate::store) fn aliases(plan: &Plan) -> Result<String, StoreError> {
         row!([alias.as_str(), thread, strength, since.millis()])
     };
     json(&plan.aliases.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The same in two: names that lead somewhere else by now, behind those that are new.
+pub(in crate::store) fn split_aliases(
+    plan: &Plan,
+    is_known: impl Fn(&AliasKey) -> bool,
+) -> (Vec<Value>, Vec<Value>) {
+    let (mut fresh, mut known) = (Vec::new(), Vec::new());
+    for (alias, (thread, strength, since)) in &plan.aliases {
+        let rows = if is_known(alias) { &mut known } else { &mut fresh };
+        rows.push(row!([alias.as_str(), thread, strength, since.millis()]));
+    }
+    (fresh, known)
 }
 
 /// `thread, seq, platform_id, text, state, code, sent_at, at, ended_at, quotes`

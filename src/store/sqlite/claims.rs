@@ -6,7 +6,8 @@ use sqlx::sqlite::SqliteRow;
 use super::claimed::{Sends, Turns, send_part_columns, turn_message_columns};
 use super::ops::{Outcome, Wanted, kind};
 use super::rows;
-use crate::domain::{ThreadId, Time};
+use crate::domain::turn::ClaimKey;
+use crate::domain::{ClaimToken, ThreadId, Time};
 use crate::store::{Claims, LaneDue, Quota, StoreError, Work};
 
 /// A turn that begins takes all messages that the thread has now; one that is tried again keeps those it began with.
@@ -60,6 +61,12 @@ const RECORD_ATTEMPTS: &str = "
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part FROM jsonb_each(?)) AS j
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part";
 
+/// Claims that are still held hold for longer.
+const RENEW: &str = "
+    UPDATE work SET due_at = ? FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token FROM jsonb_each(?)) AS j
+     WHERE work.kind = ? AND work.thread_id = j.thread_id AND work.token = j.token
+    RETURNING work.token";
+
 /// Claims turns.
 pub(super) async fn turns(conn: &mut SqliteConnection, wanted: &Wanted) -> Result<Outcome, StoreError> {
     let mut claimed = Turns::default();
@@ -104,6 +111,23 @@ pub(super) async fn sends(conn: &mut SqliteConnection, wanted: &Wanted) -> Resul
     drop_empty(conn, Work::Send, &empty).await?;
     let lanes = next_due(conn, Work::Send, wanted).await?;
     Ok(Outcome::Sends(Claims { claims, lanes }))
+}
+
+/// Makes claims hold for longer. Returns the tokens of those that are still held.
+pub(super) async fn renew(
+    conn: &mut SqliteConnection,
+    work: Work,
+    keys: &[ClaimKey],
+    until: Time,
+) -> Result<Outcome, StoreError> {
+    let claims: Vec<_> = keys.iter().map(|key| (key.thread, key.token.as_i64())).collect();
+    let tokens: Vec<i64> = sqlx::query_scalar(RENEW)
+        .bind(until.millis())
+        .bind(rows::json(&claims)?)
+        .bind(kind(work))
+        .fetch_all(conn)
+        .await?;
+    Ok(Outcome::Held(tokens.into_iter().map(ClaimToken::from).collect()))
 }
 
 async fn claim(

@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 
 use super::ends::turns::{Ends, Held, completed, held_turn_columns};
 use super::ops::{Op, Outcome};
-use super::rows;
+use super::{rows, sql};
 use crate::domain::ThreadId;
 use crate::domain::turn::{Burial, ClaimKey, Deferral, TurnClaim};
 use crate::store::StoreError;
@@ -59,10 +59,6 @@ const NEXT_TURN: &str = "
      WHERE work.kind = 1 AND work.thread_id = m.thread_id;
     DELETE FROM work WHERE kind = 1 AND token IS NOT NULL AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
-const DEFER: &str = "
-    UPDATE work SET token = NULL, due_at = ?, attempts = attempts - ?, ambiguous = ambiguous OR ?, held = ?
-     WHERE kind = 1 AND thread_id = ? AND token = ?";
-
 /// Completes all answered turns among the operations.
 pub(super) async fn complete_all(
     conn: &mut SqliteConnection,
@@ -98,7 +94,7 @@ pub(super) async fn defer(
     claim: &ClaimKey,
     deferral: &Deferral,
 ) -> Result<Outcome, StoreError> {
-    let done = sqlx::query(DEFER)
+    let done = sqlx::query(sql::DEFER)
         .bind(deferral.until.millis())
         .bind(i64::from(!deferral.counts))
         .bind(deferral.ambiguous)

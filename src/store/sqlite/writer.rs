@@ -104,6 +104,9 @@ async fn begin_and_apply(
             }
             Op::DeferTurn(claim, deferral) => *outcome = Some(turns::defer(conn, claim, deferral).await?),
             Op::BuryTurn(claim, burial) => *outcome = Some(turns::bury(conn, claim, burial).await?),
+            Op::Renew { work, keys, until } => {
+                *outcome = Some(claims::renew(conn, *work, keys, *until).await?);
+            }
             Op::Change(Change::Sweep { keys_before, from }) => {
                 *outcome = Some(changes::sweep(conn, fresh, step, *keys_before, *from).await?);
             }
