@@ -10,6 +10,7 @@ use tracing::{debug, error, info, warn};
 
 use super::board::{Board, Place, Reach};
 use super::delivery::Delivery;
+use super::leases::Leases;
 use super::{Parts, TooOld};
 use crate::agent::livechatai::Links;
 use crate::agent::{AgentError, Answer, Disposition, Question};
@@ -32,6 +33,7 @@ pub(super) struct Dispatcher {
     pub(super) board: Arc<Board>,
     pub(super) delivery: Arc<Delivery>,
     pub(super) lease: Duration,
+    pub(super) leases: Arc<Leases>,
 }
 
 impl Dispatcher {
@@ -42,16 +44,13 @@ impl Dispatcher {
         if quotas.is_empty() {
             return Ok(Vec::new());
         }
-        match self
-            .parts
-            .store
-            .claim_turns(quotas.clone(), now, now.plus(self.lease))
-            .await
-        {
+        let until = now.plus(self.lease);
+        match self.parts.store.claim_turns(quotas.clone(), now, until).await {
             Ok(claims) => {
                 let mut got: HashMap<Lane, u32> = HashMap::new();
                 for claim in &claims.claims {
                     *got.entry(claim.key.lane.clone()).or_default() += 1;
+                    self.leases.begin(Work::Turn, &claim.key, until);
                 }
                 self.board.claimed(&quotas, &got, claims.lanes);
                 Ok(claims.claims)
@@ -67,6 +66,7 @@ impl Dispatcher {
     pub(super) async fn work(&self, claim: TurnClaim) {
         let lane = claim.key.lane.clone();
         let place = Place::of(&self.board, &lane);
+        let _holding = self.leases.hold(&claim.key);
         let Some(channel) = self.parts.channel(&claim.thread.account) else {
             let until = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
             self.defer(
@@ -88,16 +88,17 @@ impl Dispatcher {
         }
         let asked = {
             let _presence = self.presence(&claim, &channel);
-            self.ask(&claim, &*channel).await
+            self.leases.within(&claim.key, self.ask(&claim, &*channel)).await
         };
         // The place is for asking; storing what came of it takes none.
         drop(place);
         match asked {
-            Ok(answer) => {
+            None => count(channel.name(), "lease_lost"),
+            Some(Ok(answer)) => {
                 self.release(&lane).await;
                 self.complete(&claim, &*channel, answer).await;
             }
-            Err(refusal) => self.give_up_or_defer(&claim, &*channel, &refusal).await,
+            Some(Err(refusal)) => self.give_up_or_defer(&claim, &*channel, &refusal).await,
         }
     }
 
@@ -206,10 +207,18 @@ impl Dispatcher {
         };
         let (turn, messages) = (claim.turn, claim.messages.len());
         let result = self
-            .until_stored(|| self.parts.store.complete_turn(claim.clone(), done.clone()))
+            .until_stored(|| async {
+                let mut done = done.clone();
+                // It may be stored much later than it came.
+                done.lease_until = self.parts.clock.now().plus(self.delivery.lease);
+                let until = done.lease_until;
+                let next = self.parts.store.complete_turn(claim.clone(), done).await?;
+                Ok(next.map(|send| (send, until)))
+            })
             .await;
         match result {
-            Ok(Some(send)) => {
+            Ok(Some((send, until))) => {
+                self.leases.begin(Work::Send, &send.key, until);
                 info!(%turn, messages, thread = %send.key.thread, "answered");
                 count(channel.name(), "answered");
                 self.delivery.spawn(send, place);

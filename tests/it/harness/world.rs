@@ -7,11 +7,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::postgres::{Database, on_postgres};
 use super::{
     AgentStub, Config, DEADLINE, Daemon, Finished, Incoming, MetaStub, Metrics, Person, Reply, SlackEvent,
     SlackStub, get, post, run, slack_signature, webhook, whatsapp_signature,
 };
 
+/// How long a replica keeps its claims, in the run on PostgreSQL: short, for there is much killing.
+const LEASE: &str = "2s";
+/// What encrypts tokens there.
+const SECRET_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 /// Slack's signing secret.
 pub(crate) const SIGNING_SECRET: &str = "slack-signing-secret-5f1e";
 /// The Meta app's secret.
@@ -60,6 +65,8 @@ pub(crate) struct World {
     /// What the next start reads.
     pub(crate) config: Config,
     home: TempDir,
+    /// Where it keeps everything, in the run on PostgreSQL.
+    pub(crate) database: Option<Database>,
 }
 
 impl World {
@@ -114,6 +121,13 @@ impl World {
             .set("messages.only_text", ONLY_TEXT)
             .set("messages.file_not_read", FILE_NOT_READ)
             .set("messages.too_old", TOO_OLD);
+        let database = on_postgres().then(|| Database::new().unwrap());
+        if let Some(database) = &database {
+            config
+                .set("store.url", database.url())
+                .set("store.lease", LEASE)
+                .set("store.secret_key", SECRET_KEY);
+        }
         Self {
             daemon: None,
             slack,
@@ -121,6 +135,7 @@ impl World {
             agent,
             config,
             home,
+            database,
         }
     }
 
