@@ -158,6 +158,16 @@ impl World {
         self.daemon = Some(Daemon::start(self.home(), &file, &self.config));
     }
 
+    /// Another daemon on the same database, between the same stubs; with a changed configuration.
+    #[track_caller]
+    pub(crate) fn replica(&self, name: &str, change: impl FnOnce(&mut Config)) -> Daemon {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let file = self.home().join(name);
+        std::fs::write(&file, config.to_toml()).unwrap();
+        Daemon::start(self.home(), &file.display().to_string(), &config)
+    }
+
     /// The running daemon.
     pub(crate) fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().unwrap()
@@ -178,6 +188,17 @@ impl World {
     pub(crate) fn crash(&mut self) {
         self.kill9();
         self.launch();
+    }
+
+    /// Waits until nothing is claimed any more by a daemon that is gone, and the next one has seen it. On SQLite that is
+    /// so at once.
+    pub(crate) fn wait_lease(&self) {
+        if let Some(database) = &self.database {
+            eventually("the leases to end", || {
+                let claimed = "SELECT count(*) FROM deliveries WHERE state = 'sending'";
+                (database.count(claimed) == 0).then_some(())
+            });
+        }
     }
 
     /// Stops the daemon in the proper way.
@@ -231,33 +252,12 @@ impl World {
 
     /// Posts a body of this type on this route as Slack would, signed.
     pub(crate) fn post_slack_to(&self, path: &str, kind: &str, body: &[u8]) -> Result<Reply, String> {
-        let timestamp = unix_now().to_string();
-        let headers = [
-            ("content-type", kind.to_owned()),
-            (
-                "x-slack-signature",
-                slack_signature(SIGNING_SECRET, &timestamp, body),
-            ),
-            ("x-slack-request-timestamp", timestamp),
-        ];
-        post(
-            &format!("{}{path}", self.daemon().public()),
-            &headers,
-            body.to_vec(),
-        )
+        slack_posts(self.daemon(), path, kind, body)
     }
 
     /// Posts a body as Meta would, signed.
     pub(crate) fn post_whatsapp(&self, body: &[u8]) -> Result<Reply, String> {
-        let headers = [
-            ("content-type", "application/json".to_owned()),
-            ("x-hub-signature-256", whatsapp_signature(APP_SECRET, body)),
-        ];
-        post(
-            &format!("{}/whatsapp/webhook", self.daemon().public()),
-            &headers,
-            body.to_vec(),
-        )
+        meta_posts(self.daemon(), body)
     }
 
     /// Slack delivers an event, and it is acknowledged.
@@ -299,4 +299,31 @@ impl World {
         self.slack.wait_post(&format!("echo: slack {word}"));
         self.meta.wait_sent(&format!("echo: whatsapp {word}"));
     }
+}
+
+/// Posts a body of this type on this route of a daemon as Slack would, signed.
+pub(crate) fn slack_posts(daemon: &Daemon, path: &str, kind: &str, body: &[u8]) -> Result<Reply, String> {
+    let timestamp = unix_now().to_string();
+    let headers = [
+        ("content-type", kind.to_owned()),
+        (
+            "x-slack-signature",
+            slack_signature(SIGNING_SECRET, &timestamp, body),
+        ),
+        ("x-slack-request-timestamp", timestamp),
+    ];
+    post(&format!("{}{path}", daemon.public()), &headers, body.to_vec())
+}
+
+/// Posts a body to a daemon as Meta would, signed.
+pub(crate) fn meta_posts(daemon: &Daemon, body: &[u8]) -> Result<Reply, String> {
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("x-hub-signature-256", whatsapp_signature(APP_SECRET, body)),
+    ];
+    post(
+        &format!("{}/whatsapp/webhook", daemon.public()),
+        &headers,
+        body.to_vec(),
+    )
 }
