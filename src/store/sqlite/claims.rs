@@ -11,14 +11,14 @@ use crate::domain::{ClaimToken, ThreadId, Time};
 use crate::store::{Claims, LaneDue, Quota, StoreError, Work};
 
 /// A turn that begins takes all messages that the thread has now; one that is tried again keeps those it began with.
-const CLAIM_TURNS: &str = "
+pub(super) const CLAIM_TURNS: &str = "
     UPDATE work SET token = random() | 1, due_at = ?, attempts = attempts + 1, held = NULL,
            upto = coalesce(upto, (SELECT last_seq FROM threads WHERE id = thread_id))
      WHERE kind = 1 AND thread_id IN
            (SELECT thread_id FROM work WHERE kind = 1 AND lane = ? AND due_at <= ? ORDER BY due_at LIMIT ?)
     RETURNING thread_id, token, attempts, ambiguous, first";
 
-const TURN_MESSAGES: &str = concat!(
+pub(super) const TURN_MESSAGES: &str = concat!(
     "SELECT ",
     turn_message_columns!(),
     "
@@ -30,18 +30,19 @@ const TURN_MESSAGES: &str = concat!(
 );
 
 /// Work without anything left to do: its messages were erased or handed to a person.
-const DROP_EMPTY: &str = "DELETE FROM work WHERE kind = ? AND thread_id IN (SELECT value FROM jsonb_each(?))";
+pub(super) const DROP_EMPTY: &str =
+    "DELETE FROM work WHERE kind = ? AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
-const NEXT_DUE: &str = "SELECT min(due_at) FROM work WHERE kind = ? AND lane = ?";
+pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM work WHERE kind = ? AND lane = ?";
 
-const CLAIM_SENDS: &str = "
+pub(super) const CLAIM_SENDS: &str = "
     UPDATE work SET token = random() | 1, due_at = ?, held = NULL
      WHERE kind = 2 AND thread_id IN
            (SELECT thread_id FROM work WHERE kind = 2 AND lane = ? AND due_at <= ? ORDER BY due_at LIMIT ?)
     RETURNING thread_id, token";
 
 /// The first open part of each thread.
-const SEND_PARTS: &str = concat!(
+pub(super) const SEND_PARTS: &str = concat!(
     "SELECT ",
     send_part_columns!(),
     " FROM jsonb_each(?) AS j
@@ -53,7 +54,7 @@ const SEND_PARTS: &str = concat!(
 );
 
 /// The attempt is recorded before it is made. A part whose sender is gone may have been sent: it is unknown.
-const RECORD_ATTEMPTS: &str = "
+pub(super) const RECORD_ATTEMPTS: &str = "
     UPDATE deliveries SET
            attempts = attempts + (state = 'pending'),
            attempted_at = CASE WHEN state = 'pending' THEN ? ELSE attempted_at END,
@@ -62,7 +63,7 @@ const RECORD_ATTEMPTS: &str = "
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part";
 
 /// Claims that are still held hold for longer.
-const RENEW: &str = "
+pub(super) const RENEW: &str = "
     UPDATE work SET due_at = ? FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token FROM jsonb_each(?)) AS j
      WHERE work.kind = ? AND work.thread_id = j.thread_id AND work.token = j.token
     RETURNING work.token";

@@ -14,6 +14,7 @@ mod fresh;
 mod installations;
 mod reads;
 mod sends;
+mod statements;
 mod turns;
 mod writer;
 
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 pub use super::Mode;
 use fresh::Fresh;
 use ops::{Change, Letter, Op, Outcome, Wanted};
+pub use statements::statements;
 use writer::Job;
 
 use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};

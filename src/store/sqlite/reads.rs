@@ -8,7 +8,7 @@ use super::{rows, sql};
 use crate::store::operator::{DeadLetter, DeadQuery, ThreadDetail, ThreadQuery, ThreadRow};
 use crate::store::{Backlog, LaneDue, StoreError, Work};
 
-const LANES: &str = "SELECT lane, min(due_at) FROM work WHERE kind = ? GROUP BY lane";
+pub(super) const LANES: &str = "SELECT lane, min(due_at) FROM work WHERE kind = ? GROUP BY lane";
 
 /// A thread's state now: a pause that has ended by itself is none.
 macro_rules! state_now {
@@ -17,13 +17,13 @@ macro_rules! state_now {
     };
 }
 
-const THREAD: &str = concat!(
+pub(super) const THREAD: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads WHERE id = ?"
 );
 
-const THREADS: &str = concat!(
+pub(super) const THREADS: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod colleagues;
+mod explain;
 mod histories;
 mod identity;
 mod installing;

@@ -8,17 +8,18 @@ use crate::store::sqlite::plan::Plan;
 use crate::store::sqlite::{changes, rows};
 
 /// The names that waited on a thread of early names go over to the thread that they belong to.
-const WRITE_ADOPTION: &str = "
+pub(in crate::store::sqlite) const WRITE_ADOPTION: &str = "
     UPDATE aliases SET thread_id = ? WHERE thread_id = ?;
     UPDATE threads SET route = early.route, address = early.address, routed_at = early.routed_at
       FROM (SELECT route, address, routed_at FROM threads WHERE id = ?) AS early WHERE threads.id = ?;
     DELETE FROM threads WHERE id = ?";
 
 /// Aliases of people who are called otherwise now.
-const LEAVE: &str = "DELETE FROM aliases WHERE alias IN (SELECT value FROM jsonb_each(?))";
+pub(in crate::store::sqlite) const LEAVE: &str =
+    "DELETE FROM aliases WHERE alias IN (SELECT value FROM jsonb_each(?))";
 
 /// A pause that an operator set has no end, and stays as it is.
-const PAUSE: &str = "
+pub(in crate::store::sqlite) const PAUSE: &str = "
     UPDATE threads SET state = 'paused', paused_until = max(coalesce(paused_until, 0), ?), updated_at = ?
      WHERE id = ? AND (state = 'open' OR paused_until IS NOT NULL)";
 
