@@ -9,6 +9,7 @@ mod installing;
 mod operating;
 mod people;
 mod sending;
+mod sharing;
 mod turning;
 
 use std::collections::HashMap;
