@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::ops::{Op, Outcome};
 use super::rows::{self, last_part};
+use super::transaction::Transaction;
 use crate::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Route;
 use crate::domain::thread::Thread;
@@ -84,7 +85,7 @@ struct Ends {
 
 /// Settles all sends among the operations.
 pub(super) async fn settle_all(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
@@ -99,7 +100,7 @@ pub(super) async fn settle_all(
     if parts.is_empty() {
         return Ok(());
     }
-    let mut held = read(conn, &parts).await?;
+    let mut held = read(tx, &parts).await?;
     let mut ends = Ends::default();
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
         let Op::Settle(claim, settlement) = op else {
@@ -111,22 +112,21 @@ pub(super) async fn settle_all(
             None => Outcome::Fenced,
         });
     }
-    sqlx::query(WRITE)
+    tx.add(WRITE)
         .bind(rows::json(&ends.deliveries)?)
         .bind(rows::json(&ends.begun)?)
         .bind(rows::json(&ends.work)?)
-        .bind(rows::json(&ends.over)?)
-        .execute(conn)
-        .await?;
+        .bind(rows::json(&ends.over)?);
     Ok(())
 }
 
 async fn read(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     parts: &[(ThreadId, i64)],
 ) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(parts.len());
-    for row in sqlx::query(READ).bind(rows::json(parts)?).fetch_all(conn).await? {
+    tx.add(READ).bind(rows::json(parts)?);
+    for row in tx.rows().await? {
         let next = match row.try_get(2)? {
             None => None,
             Some(part) => Some(NextPart {

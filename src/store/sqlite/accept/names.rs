@@ -1,10 +1,9 @@
 //! What is written of names that lead elsewhere now, and of threads where a colleague answers.
 
-use sqlx::SqliteConnection;
-
 use crate::domain::AliasKey;
 use crate::store::StoreError;
 use crate::store::sqlite::plan::Plan;
+use crate::store::sqlite::transaction::Transaction;
 use crate::store::sqlite::{changes, rows};
 
 /// The names that waited on a thread of early names go over to the thread that they belong to.
@@ -23,35 +22,31 @@ const PAUSE: &str = "
      WHERE id = ? AND (state = 'open' OR paused_until IS NOT NULL)";
 
 /// Lets go of names. Before everything else: somebody may write from such a name in the same batch.
-pub(super) async fn leave(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
-    if plan.left.is_empty() {
-        return Ok(());
+pub(super) fn leave(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), StoreError> {
+    if !plan.left.is_empty() {
+        let left: Vec<&str> = plan.left.iter().map(AliasKey::as_str).collect();
+        tx.add(LEAVE).bind(rows::json(&left)?);
     }
-    let left: Vec<&str> = plan.left.iter().map(AliasKey::as_str).collect();
-    sqlx::query(LEAVE).bind(rows::json(&left)?).execute(conn).await?;
     Ok(())
 }
 
 /// After everything else: the names of early threads go over, and threads are paused with what waits on them.
-pub(super) async fn adopt_and_pause(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
+pub(super) fn adopt_and_pause(tx: &mut Transaction<'_>, plan: &Plan) {
     for (early, thread) in &plan.adoptions {
         let (early, thread) = (early.to_string(), thread.to_string());
-        let adoption = sqlx::query(WRITE_ADOPTION)
+        tx.add(WRITE_ADOPTION)
             .bind(&thread)
             .bind(&early)
             .bind(&early)
             .bind(&thread)
             .bind(&early);
-        adoption.execute(&mut *conn).await?;
     }
     for pause in &plan.pauses {
-        let (thread, at) = (pause.thread.to_string(), pause.at.millis());
-        let write = sqlx::query(PAUSE)
+        let thread = pause.thread.to_string();
+        tx.add(PAUSE)
             .bind(pause.until.millis())
-            .bind(at)
+            .bind(pause.at.millis())
             .bind(&thread);
-        write.execute(&mut *conn).await?;
-        changes::hand_over(conn, &thread, pause.at).await?;
+        changes::hand_over(tx, &thread, pause.at);
     }
-    Ok(())
 }
