@@ -5,12 +5,12 @@ mod names;
 use std::collections::HashSet;
 
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use super::acts::{self, Asked};
 use super::fresh::{Fresh, Step};
-use super::ops::{Op, Outcome};
+use super::ops::{Op, Outcome, kind};
 use super::plan::Plan;
 use super::rows;
 use super::transaction::Transaction;
@@ -19,7 +19,7 @@ use super::writes::{
 };
 use crate::domain::message::{Admission, Arrival, Fate};
 use crate::domain::{AliasKey, DedupKey, DeliveryId, ThreadId, Time};
-use crate::store::StoreError;
+use crate::store::{StoreError, Work};
 
 /// What is known of the batch's aliases, keys and deliveries.
 const READ: &str = "
@@ -85,8 +85,8 @@ const WRITE_RECEIPTS: &str = "
               FROM jsonb_each(?)) AS j
      WHERE d.thread_id = j.thread_id AND d.part = j.part AND d.stage < j.stage;
     UPDATE work SET due_at = j.at
-      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at FROM jsonb_each(?)) AS j
-     WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at, value ->> 8 AS kind FROM jsonb_each(?)) AS j
+     WHERE work.kind = j.kind AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
        AND EXISTS (SELECT 1 FROM deliveries AS d
                     WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state NOT IN ('pending'))";
 
@@ -132,11 +132,7 @@ fn accept_nothing(ops: &[Op], outcomes: &mut [Option<Outcome>]) {
     }
 }
 
-async fn read(
-    tx: &mut Transaction<'_>,
-    fresh: &Fresh,
-    batch: Vec<&Admission>,
-) -> Result<Found, StoreError> {
+async fn read(tx: &mut Transaction<'_>, fresh: &Fresh, batch: Vec<&Admission>) -> Result<Found, StoreError> {
     let (mut aliases, mut keys) = (HashSet::new(), Vec::new());
     let (mut by_id, mut by_name) = (Vec::new(), Vec::new());
     let (mut asked, mut named) = (Asked::default(), Vec::new());
@@ -360,7 +356,10 @@ fn receipts_json(plan: &Plan) -> Result<String, StoreError> {
         let (stage, _) = receipt.fate.stage();
         let billable = receipt.billable.map(i64::from);
         let (id, name, at) = (write.delivery, &receipt.platform_id, receipt.at.millis());
-        json!([id.thread, id.number, stage, billable, name, code, reason, at])
+        let sends = kind(Work::Send);
+        json!([
+            id.thread, id.number, stage, billable, name, code, reason, at, sends
+        ])
     };
     rows::json(&plan.receipts.iter().map(row).collect::<Vec<_>>())
 }

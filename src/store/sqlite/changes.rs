@@ -13,7 +13,7 @@ use crate::domain::{ThreadId, Time};
 use crate::store::operator::ThreadChange;
 use crate::store::{StoreError, Swept, Work};
 
-const RELEASE: &str = "UPDATE work SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
+const RELEASE: &str = "UPDATE work INDEXED BY work_held SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
 
 /// What a process that is gone had claimed is free again. Its questions may have been answered and its parts may have
 /// been sent: both are looked for. What was held is tried anew.

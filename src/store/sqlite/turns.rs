@@ -164,10 +164,7 @@ pub(super) async fn defer(
     })
 }
 
-async fn read(
-    tx: &mut Transaction<'_>,
-    threads: &[ThreadId],
-) -> Result<HashMap<ThreadId, Held>, StoreError> {
+async fn read(tx: &mut Transaction<'_>, threads: &[ThreadId]) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(threads.len());
     tx.add(READ).bind(rows::json(threads)?);
     for row in tx.rows().await? {

@@ -33,7 +33,9 @@ pub(super) fn start(
     jobs: mpsc::Receiver<Job>,
     most: usize,
 ) -> std::io::Result<oneshot::Receiver<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let (done, closed) = oneshot::channel();
     std::thread::Builder::new()
         .name("store-writer".to_owned())
@@ -46,12 +48,7 @@ pub(super) fn start(
 }
 
 /// Writes until the senders are gone; then everything that was sent is written.
-async fn run(
-    mut conn: SqliteConnection,
-    mut fresh: Fresh,
-    mut jobs: mpsc::Receiver<Job>,
-    most: usize,
-) {
+async fn run(mut conn: SqliteConnection, mut fresh: Fresh, mut jobs: mpsc::Receiver<Job>, most: usize) {
     let mut batch = Vec::with_capacity(most);
     while jobs.recv_many(&mut batch, most).await > 0 {
         write(&mut conn, &mut fresh, &mut batch).await;
