@@ -74,9 +74,8 @@ impl Key {
 }
 
 impl Keyring {
-    /// The keys of `store.secret_key`, and behind them the one in the file beside the database, if there is one. With
-    /// `make`, and none of either, a key is made there.
-    pub(super) fn load(configured: &[SecretString], database: &Path, make: bool) -> Result<Self, StoreError> {
+    /// The keys of `store.secret_key` alone.
+    pub(super) fn configured(configured: &[SecretString]) -> Result<Self, StoreError> {
         let mut keys = Vec::new();
         for (index, text) in configured.iter().enumerate() {
             let bytes = decode(text.expose_secret()).ok_or_else(|| {
@@ -87,6 +86,18 @@ impl Keyring {
             })?;
             keys.push(Key::new(&bytes));
         }
+        Ok(Self(keys))
+    }
+
+    /// Whether there is no key at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The keys of `store.secret_key`, and behind them the one in the file beside the database, if there is one. With
+    /// `make`, and none of either, a key is made there.
+    pub(super) fn load(configured: &[SecretString], database: &Path, make: bool) -> Result<Self, StoreError> {
+        let Self(mut keys) = Self::configured(configured)?;
         let file = beside(database);
         match std::fs::read_to_string(&file) {
             Ok(text) => {

@@ -7,6 +7,7 @@ mod database;
 mod graph_stub;
 mod meta_stub;
 mod metrics;
+pub(crate) mod postgres;
 mod self_test;
 mod sign;
 pub(crate) mod slack_door;

@@ -5,10 +5,10 @@ use crate::domain::identity::{self, Binding, Identifier, IdentityChange, Renamin
 use crate::domain::message::{Accepted, Opens, TakeOver};
 use crate::domain::thread::ThreadState;
 use crate::domain::{AliasKey, ThreadId, Time};
-use crate::store::sqlite::writes::{DeliveryNow, PauseWrite, ThreadWrite};
+use crate::store::plan::writes::{DeliveryNow, PauseWrite, ThreadWrite};
 
 impl Plan {
-    pub(super) fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
+    pub(in crate::store) fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
         if !self.take_keys(&change.keys, at) {
             return Accepted::Duplicate;
         }
@@ -92,7 +92,7 @@ impl Plan {
     }
 
     /// A colleague answers there: the bot is silent for a while, also where nobody has written yet.
-    pub(super) fn take_over(&mut self, echo: &TakeOver, at: Time) -> Accepted {
+    pub(in crate::store) fn take_over(&mut self, echo: &TakeOver, at: Time) -> Accepted {
         let ours = |delivery: &DeliveryNow| {
             delivery.account == echo.account && delivery.platform_id.as_deref() == Some(&echo.platform_id)
         };

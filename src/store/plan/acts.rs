@@ -1,9 +1,9 @@
-//! What edits, withdrawals and acts mean: the part of the [`plan`](super::plan) that is about what people do besides
+//! What edits, withdrawals and acts mean: the part of the [plan](super) that is about what people do besides
 //! writing.
 
 use serde_json::json;
 
-use super::plan::Plan;
+use super::Plan;
 use super::writes::{NoticeWrite, OpenMessage, RevisionWrite, ThreadWrite};
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::act::{Act, Alert, Deed, Edit, Whereabouts, Withdrawal};
@@ -18,7 +18,7 @@ const THREAD: &str = "{thread}";
 
 impl Plan {
     /// A message says something else now, if its turn has not begun.
-    pub(super) fn edit(&mut self, edit: &Edit, at: Time) -> Accepted {
+    pub(in crate::store) fn edit(&mut self, edit: &Edit, at: Time) -> Accepted {
         let Some(message) = self.open_message(&edit.identifiers, &edit.platform_id) else {
             return Accepted::Unknown;
         };
@@ -30,7 +30,7 @@ impl Plan {
     }
 
     /// A message is taken back, if its turn has not begun; what is still on its way comes too late.
-    pub(super) fn withdraw(&mut self, withdrawal: &Withdrawal, at: Time) -> Accepted {
+    pub(in crate::store) fn withdraw(&mut self, withdrawal: &Withdrawal, at: Time) -> Accepted {
         let known = self.thread_of(&withdrawal.identifiers).is_some();
         if known || withdrawal.opens == Opens::Thread {
             self.take_keys(&withdrawal.keys, at);
@@ -81,7 +81,7 @@ impl Plan {
     }
 
     /// A button was pressed or a command given.
-    pub(super) fn act(&mut self, act: &Act, at: Time) -> Accepted {
+    pub(in crate::store) fn act(&mut self, act: &Act, at: Time) -> Accepted {
         if let Whereabouts::Delivery(part) = &act.on {
             let ours = self.found.parts.get(part);
             if ours.is_none_or(|ours| ours.account.channel() != act.account.channel()) {
