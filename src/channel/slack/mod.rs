@@ -7,7 +7,8 @@
 //! and looking), `respond` (answers to a command), `client` (the calls), `errors` (what refusals mean). Both:
 //! `installations` (where the app is installed, and as whom it speaks there): `installation` (by the static token),
 //! `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed), `holds`
-//! (where Slack refuses us). `manifest` says what of all that Slack must allow.
+//! (where Slack refuses us). `manifest` says what of all that Slack must allow. Where nobody can reach us, `socket`
+//! fetches what comes in.
 
 mod actions;
 mod buttons;
@@ -34,6 +35,7 @@ mod render;
 mod respond;
 mod revision;
 mod settings;
+mod socket;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,7 @@ use http::Method;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::listen::Sink;
 use super::registry::Needs;
 use super::visit::{Page, Visit};
 use super::{
@@ -97,6 +100,7 @@ pub fn channel(settings: Settings, needs: &Needs) -> Result<Arc<dyn Channel>, re
 /// The channel.
 struct Slack {
     verifier: verify::Verifier,
+    socket: Option<socket::SocketMode>,
     reader: event::Reader,
     installations: installations::Installations,
     oauth: Option<oauth::OAuth>,
@@ -115,6 +119,11 @@ impl Slack {
     fn new(settings: Settings, needs: &Needs) -> Result<Self, reqwest::Error> {
         let oauth = oauth::OAuth::new(&settings, needs.public_url);
         let (texts, clock, store) = (needs.texts, needs.clock.clone(), needs.installations.clone());
+        let socket = settings
+            .app_token
+            .clone()
+            .map(|token| socket::SocketMode::new(&settings.api_base, token, settings.socket_connections))
+            .transpose()?;
         let notice = |text: &str| {
             Some(text.trim())
                 .filter(|text| !text.is_empty())
@@ -133,7 +142,8 @@ impl Slack {
             pace: pace::Pace::new(settings.pace),
             responder: respond::Responder::new(&settings.api_base)?,
             client: client::Client::new(&settings.api_base)?,
-            verifier: verify::Verifier::new(settings.signing_secret),
+            verifier: verify::Verifier::new(settings.signing_secret, socket.is_some()),
+            socket,
             installations: installations::Installations::new(
                 settings.bot_token,
                 oauth.as_ref().map(|oauth| oauth.credentials.clone()),
@@ -187,19 +197,24 @@ impl Slack {
         received
     }
 
-    /// What a pressed button that Slack signed brings.
+    /// What a form with a pressed button that Slack signed brings.
     fn action(&self, form: &Form) -> Result<Received, Rejection> {
         let payload = form.get("payload").unwrap_or_default();
         let payload = serde_json::from_str(payload).map_err(|_| Rejection::Malformed {
             code: "not_json",
             message: "the form's field payload is not JSON",
         })?;
-        let (arrivals, dropped) = self.actions.read(&payload, &self.reader.policy, self.clock.now());
-        Ok(Received {
+        Ok(self.pressed(&payload))
+    }
+
+    /// What a pressed button brings.
+    fn pressed(&self, payload: &Value) -> Received {
+        let (arrivals, dropped) = self.actions.read(payload, &self.reader.policy, self.clock.now());
+        Received {
             arrivals,
             dropped,
             ..Received::default()
-        })
+        }
     }
 
     /// Which installation has come to an end, if the event tells that. One that was made within the same second is
@@ -237,6 +252,21 @@ impl Slack {
     /// Whether there is, or may be, a token for this account.
     fn serves(&self, account: &AccountKey) -> bool {
         !matches!(self.installations.serve(account), installation::Served::No)
+    }
+}
+
+impl socket::Reader for Slack {
+    fn read(&self, envelope: &socket::Envelope) -> Result<Received, Rejection> {
+        let payload = &envelope.payload;
+        match envelope.kind {
+            socket::Kind::Event => Ok(self.read(payload)),
+            socket::Kind::Command => Ok(self.command(&Form::of_object(payload)?)),
+            socket::Kind::Interaction => Ok(self.pressed(payload)),
+            socket::Kind::Unknown => Ok(Received {
+                dropped: vec!["unknown_envelope"],
+                ..Received::default()
+            }),
+        }
     }
 }
 
@@ -368,6 +398,17 @@ impl Channel for Slack {
             // Without a token nothing can be sent again either: there is time.
             Err(_) => LookUp::Later(LOOK_AGAIN),
         }
+    }
+
+    async fn listen(&self, sink: &dyn Sink, cancel: CancellationToken) {
+        match &self.socket {
+            Some(socket) => socket.run(self, sink, &cancel).await,
+            None => cancel.cancelled().await,
+        }
+    }
+
+    fn cut_off(&self) -> Option<String> {
+        self.socket.as_ref()?.cut_off()
     }
 
     async fn run(&self, cancel: CancellationToken) {
