@@ -1,5 +1,6 @@
 //! Socket Mode under load: SIGKILL loses nothing acknowledged, and connections that come and go lose nothing at all.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -105,14 +106,19 @@ fn connections_that_come_and_go_under_load_lose_nothing() {
             (name, envelope)
         })
         .collect();
+    let mut left = HashSet::new();
     for (n, (_, envelope)) in messages.iter().enumerate() {
         // One after the other is refreshed or broken, while the messages go on.
         if n % 150 == 75 {
             sockets.wait_opened(3 + n / 150);
+            // One that is left already is replaced no more.
             let open = eventually("a connection", || {
-                Some(sockets.open()).filter(|open| !open.is_empty())
+                let mut open = sockets.open();
+                open.retain(|line| !left.contains(line));
+                Some(open).filter(|open| !open.is_empty())
             });
             let line = open[random.random_range(0..open.len())];
+            left.insert(line);
             match random.random_range(0..3) {
                 0 => sockets.hang_up(line),
                 1 => drop(sockets.try_goodbye(line, "warning")),

@@ -6,7 +6,7 @@
 //! Out: `render` (the answer as Slack's text), `buttons` (what stands below it), `pace` (how fast), `deliver` (sending
 //! and looking), `respond` (answers to a command), `client` (the calls), `errors` (what refusals mean). Both:
 //! `installations` (where the app is installed, and as whom it speaks there): `installation` (by the static token),
-//! `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed), `holds`
+//! `visiting`, `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed), `holds`
 //! (where Slack refuses us). `manifest` says what of all that Slack must allow. Where nobody can reach us, `socket`
 //! fetches what comes in.
 
@@ -40,6 +40,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod visiting;
 mod words;
 
 pub use settings::{Connect, Settings};
@@ -119,11 +120,7 @@ impl Slack {
     fn new(settings: Settings, needs: &Needs) -> Result<Self, reqwest::Error> {
         let oauth = oauth::OAuth::new(&settings, needs.public_url);
         let (texts, clock, store) = (needs.texts, needs.clock.clone(), needs.installations.clone());
-        let socket = settings
-            .app_token
-            .clone()
-            .map(|token| socket::SocketMode::new(&settings.api_base, token, settings.socket_connections))
-            .transpose()?;
+        let socket = socket::SocketMode::new(&settings)?;
         let notice = |text: &str| {
             Some(text.trim())
                 .filter(|text| !text.is_empty())
@@ -233,40 +230,9 @@ impl Slack {
         })
     }
 
-    /// Keeps what somebody installed, and says so.
-    async fn keep(&self, oauth: &oauth::OAuth, made: oauth::Made) -> Page {
-        let oauth::Made { account, grant, at } = made;
-        let page = oauth.installed(&grant);
-        match self.installations.put(account.clone(), grant, at).await {
-            Ok(()) => {
-                tracing::info!(%account, "the app was installed");
-                page
-            }
-            Err(error) => {
-                tracing::error!(%account, %error, "an installation was made and cannot be kept");
-                oauth::unavailable()
-            }
-        }
-    }
-
     /// Whether there is, or may be, a token for this account.
     fn serves(&self, account: &AccountKey) -> bool {
         !matches!(self.installations.serve(account), installation::Served::No)
-    }
-}
-
-impl socket::Reader for Slack {
-    fn read(&self, envelope: &socket::Envelope) -> Result<Received, Rejection> {
-        let payload = &envelope.payload;
-        match envelope.kind {
-            socket::Kind::Event => Ok(self.read(payload)),
-            socket::Kind::Command => Ok(self.command(&Form::of_object(payload)?)),
-            socket::Kind::Interaction => Ok(self.pressed(payload)),
-            socket::Kind::Unknown => Ok(Received {
-                dropped: vec!["unknown_envelope"],
-                ..Received::default()
-            }),
-        }
     }
 }
 
@@ -320,19 +286,7 @@ impl Channel for Slack {
     }
 
     async fn visit(&self, visit: Visit) -> Page {
-        let Some(oauth) = &self.oauth else {
-            return Page::unknown(&visit);
-        };
-        if visit.path == INSTALL {
-            return oauth.set_out(&visit, self.clock.now());
-        }
-        match oauth
-            .come_back(&visit, &self.client, &*self.store, self.clock.now())
-            .await
-        {
-            Ok(made) => self.keep(oauth, made).await,
-            Err(page) => page,
-        }
+        self.receive_visitor(&visit).await
     }
 
     async fn farewell(&self, farewell: &Farewell) -> Result<(), KeepError> {

@@ -185,15 +185,23 @@ impl Connection {
         };
         tell(why);
         tracing::debug!(reason = why.label, "a connection to Slack ends");
-        let mut writes = why.can_write();
-        while let Some(stored) = under_way.next().await {
-            if let Some(id) = stored.filter(|_| writes) {
-                writes = write(&mut link, acknowledgement(&id)).await.is_ok();
-            }
+        finish(&mut link, under_way, why.can_write()).await;
+    }
+}
+
+/// Lets what was taken be stored, acknowledges it as long as that can be, and says goodbye.
+async fn finish(
+    link: &mut Link,
+    mut under_way: FuturesUnordered<impl Future<Output = Option<String>>>,
+    mut can_write: bool,
+) {
+    while let Some(stored) = under_way.next().await {
+        if let Some(id) = stored.filter(|_| can_write) {
+            can_write = write(link, acknowledgement(&id)).await.is_ok();
         }
-        if writes {
-            let _ = timeout(CLOSE_WAIT, close(&mut link)).await;
-        }
+    }
+    if can_write {
+        let _ = timeout(CLOSE_WAIT, close(link)).await;
     }
 }
 
@@ -244,6 +252,7 @@ async fn take(way: Way<'_>, envelope: Envelope) -> Option<String> {
     Some(envelope.id)
 }
 
+/// Without a payload, also where Slack would take one: the answer goes its own way later, as durably as any.
 fn acknowledgement(id: &str) -> Message {
     Message::text(json!({ "envelope_id": id }).to_string())
 }

@@ -231,6 +231,27 @@ mod tests {
         assert_eq!(seconds, [1, 2, 4, 32, 60, 60]);
     }
 
+    #[tokio::test]
+    async fn only_what_is_encrypted_is_called_where_the_web_api_is() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for (base, address, code) in [
+            ("https://slack.com/api", "ws://127.0.0.1:9/", "no_websocket"),
+            ("https://slack.com/api", "http://127.0.0.1:9/", "no_websocket"),
+            ("http://127.0.0.1:9/api", "http://127.0.0.1:9/", "no_websocket"),
+            // Allowed, and nobody is there.
+            ("https://slack.com/api", "wss://127.0.0.1:9/", "unreachable"),
+            ("http://127.0.0.1:9/api", "ws://127.0.0.1:9/", "unreachable"),
+        ] {
+            let door = Door::new(base, SecretString::from("xapp-1")).unwrap();
+            let refusal = door.connect(Url::parse(address).unwrap(), 1024).await.err();
+            assert_eq!(
+                refusal.map(|refusal| refusal.code).as_deref(),
+                Some(code),
+                "{base} {address}"
+            );
+        }
+    }
+
     #[test]
     fn a_pause_that_is_asked_for_is_never_cut_short() {
         let mut pace = Pace {

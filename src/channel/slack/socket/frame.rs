@@ -30,20 +30,20 @@ pub(super) enum Frame {
 
 /// Something for us.
 #[derive(Debug, PartialEq)]
-pub(in crate::channel::slack) struct Envelope {
+pub(super) struct Envelope {
     /// By this it is acknowledged.
     pub(super) id: String,
     /// What it holds.
-    pub(in crate::channel::slack) kind: Kind,
+    pub(super) kind: Kind,
     /// What would have been posted to a request URL; null if it is absent.
-    pub(in crate::channel::slack) payload: Value,
+    pub(super) payload: Value,
     /// How often it was delivered before.
     pub(super) attempt: u64,
 }
 
 /// What an envelope holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::channel::slack) enum Kind {
+pub(super) enum Kind {
     /// What goes to the request URL of events.
     Event,
     /// A command, its form as an object.
@@ -161,7 +161,7 @@ mod tests {
     fn a_greeting_says_how_long_it_lasts() {
         let hello = json!({"type": "hello", "num_connections": 2, "connection_info": {"app_id": "A1"},
             "debug_info": {"host": "applink", "approximate_connection_time": 18060}});
-        let lasts = Some(Duration::from_secs(18060));
+        let lasts = Some(Duration::from_mins(301));
         assert_eq!(
             frame(&hello),
             Frame::Hello {

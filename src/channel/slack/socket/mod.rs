@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use secrecy::SecretString;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,22 +25,38 @@ use crate::channel::listen::Sink;
 use crate::channel::{Received, Rejection};
 use crate::telemetry::RECONNECTS;
 
-use super::NAME;
+use super::form::Form;
+use super::{NAME, Settings, Slack};
 use connection::{Connection, Way, Why};
 use door::Door;
-pub(super) use frame::{Envelope, Kind};
+use frame::{Envelope, Kind};
 use state::State;
 
 /// The most connections that an app may have at once (docs.slack.dev, "Using multiple connections").
-pub(super) const MOST: usize = 10;
+const MOST: usize = 10;
 
 /// The shortest life of a connection that Slack is believed to plan.
 const SHORTEST_LIFE: Duration = Duration::from_secs(5);
 
 /// Who understands what is in an envelope.
-pub(super) trait Reader: Send + Sync {
+trait Reader: Send + Sync {
     /// What an envelope brings.
     fn read(&self, envelope: &Envelope) -> Result<Received, Rejection>;
+}
+
+impl Reader for Slack {
+    fn read(&self, envelope: &Envelope) -> Result<Received, Rejection> {
+        let payload = &envelope.payload;
+        match envelope.kind {
+            Kind::Event => Ok(Slack::read(self, payload)),
+            Kind::Command => Ok(self.command(&Form::of_object(payload)?)),
+            Kind::Interaction => Ok(self.pressed(payload)),
+            Kind::Unknown => Ok(Received {
+                dropped: vec!["unknown_envelope"],
+                ..Received::default()
+            }),
+        }
+    }
 }
 
 /// All connections of an app.
@@ -55,18 +70,17 @@ pub(super) struct SocketMode {
 }
 
 impl SocketMode {
-    /// Socket Mode with so many connections, at the Web API of `api_base`.
-    pub(super) fn new(
-        api_base: &str,
-        token: SecretString,
-        connections: usize,
-    ) -> Result<Self, reqwest::Error> {
-        Ok(Self {
-            door: Door::new(api_base, token)?,
-            connections: connections.clamp(1, MOST),
+    /// Socket Mode as configured; none without a token for it.
+    pub(super) fn new(settings: &Settings) -> Result<Option<Self>, reqwest::Error> {
+        let Some(token) = settings.app_token.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            door: Door::new(&settings.api_base, token)?,
+            connections: settings.socket_connections.clamp(1, MOST),
             places: Semaphore::new(MOST),
             state: State::default(),
-        })
+        }))
     }
 
     /// Why nothing can arrive, if no connection stands.
@@ -75,7 +89,7 @@ impl SocketMode {
     }
 
     /// Keeps the connections standing until cancelled, then lets what is under way finish.
-    pub(super) async fn run(&self, reader: &dyn Reader, sink: &dyn Sink, stop: &CancellationToken) {
+    pub(super) async fn run(&self, reader: &Slack, sink: &dyn Sink, stop: &CancellationToken) {
         let way = Way { reader, sink, stop };
         let mut slots: FuturesUnordered<_> = (0..self.connections).map(|_| self.keep(way)).collect();
         while slots.next().await.is_some() {}
