@@ -228,6 +228,34 @@ fn trouble_on_the_way_is_tried_again() {
     }
 }
 
+/// A connection counts only once Slack has greeted on it.
+#[test]
+fn without_a_greeting_no_connection_stands() {
+    let (mut world, sockets) = world(|config| {
+        config.set("slack.socket_connections", 1);
+    });
+    sockets.wait_open(1);
+    world.terminate();
+    sockets.instead_of_hello(json!({"type": "disconnect", "reason": "warning"}).to_string());
+    // It says something else, and goes silent.
+    let early = enveloped(&SlackEvent::dm("D1", "too early"));
+    sockets.instead_of_hello(early.to_string());
+    world.launch();
+    eventually("the silence to be told", || {
+        world.daemon().log().contains("does not greet").then_some(())
+    });
+    assert!(
+        world
+            .daemon()
+            .log()
+            .contains("Slack ends the connection (warning)")
+    );
+    sockets.wait_open(1);
+    assert!(!sockets.acked(&early));
+    sockets.deliver(&again(&early));
+    world.slack.wait_post("echo: too early");
+}
+
 #[test]
 fn socket_mode_switched_off_is_told() {
     let (world, sockets) = world(|config| {

@@ -1,6 +1,6 @@
 //! Slack's end of Socket Mode, as docs.slack.dev describes it: a greeting, envelopes, acknowledgements, goodbyes.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -49,6 +49,8 @@ struct State {
     tickets: HashSet<String>,
     /// How long Slack says that a connection lasts, in seconds.
     lasts: u64,
+    /// What the next connections hear in place of a greeting.
+    instead: VecDeque<String>,
     next: usize,
 }
 
@@ -123,6 +125,11 @@ impl Sockets {
     /// From now on Slack says that a connection lasts so many seconds.
     pub(crate) fn lasts(&self, seconds: u64) {
         self.lock().lasts = seconds;
+    }
+
+    /// The next connection hears this in place of a greeting.
+    pub(crate) fn instead_of_hello(&self, words: impl Into<String>) {
+        self.lock().instead.push_back(words.into());
     }
 
     #[track_caller]
@@ -344,10 +351,15 @@ async fn answer(stream: TcpStream, shared: Arc<Shared>) {
         let hello = json!({"type": "hello", "num_connections": state.open().len() + 1,
             "connection_info": {"app_id": "A1"}, "debug_info": {"host": "applink-7fc4fdbb64-4x5xq",
             "started": "2026-11-24 10:00:00.000", "build_number": 54, "approximate_connection_time": state.lasts}});
-        (state.lines.len() - 1, hello)
+        let instead = state.instead.pop_front();
+        (state.lines.len() - 1, instead.ok_or(hello.to_string()))
     };
-    if socket.send(Message::text(hello.to_string())).await.is_ok() {
-        shared.state.lock().unwrap().lines[number].open = true;
+    let (words, greeted) = match hello {
+        Ok(instead) => (instead, false),
+        Err(hello) => (hello, true),
+    };
+    if socket.send(Message::text(words)).await.is_ok() {
+        shared.state.lock().unwrap().lines[number].open = greeted;
         shared.changed.notify_all();
         talk(&mut socket, number, &shared, taken).await;
     }
