@@ -45,6 +45,7 @@ mod slack_pace;
 mod slack_socket;
 mod slack_socket_crash;
 mod slack_socket_life;
+mod slack_socket_setup;
 mod store;
 mod webhooks;
 mod whatsapp;
