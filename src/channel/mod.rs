@@ -4,6 +4,7 @@
 //! that may have been sent is there. It decides nothing about order, retries or storage, and no platform's name
 //! stands outside its folder but in the [`registry`].
 
+pub mod listen;
 pub mod registry;
 pub mod signature;
 pub mod slack;
@@ -24,6 +25,7 @@ use crate::domain::delivery::SendClaim;
 use crate::domain::installation::KeepError;
 use crate::domain::message::Arrival;
 use crate::domain::turn::TurnClaim;
+use listen::Sink;
 use signature::Unverified;
 use visit::{Page, Visit};
 
@@ -252,6 +254,19 @@ pub trait Channel: Send + Sync + 'static {
 
     /// Looks whether a part that may have been sent is there.
     async fn look_up(&self, claim: &SendClaim) -> LookUp;
+
+    /// Fetches what arrives over a connection of its own, where the platform does not call: hands it to the sink, and
+    /// acknowledges what that has stored. When cancelled, it takes nothing new, finishes what it has taken, and
+    /// returns. By default there is nothing to fetch.
+    async fn listen(&self, sink: &dyn Sink, cancel: CancellationToken) {
+        let _ = sink;
+        cancel.cancelled().await;
+    }
+
+    /// Why nothing can arrive now, in words for the operator, if it takes a connection and none stands.
+    fn cut_off(&self) -> Option<String> {
+        None
+    }
 
     /// Whatever it does in the background, until cancelled: learning its own identity, for example.
     async fn run(&self, cancel: CancellationToken);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{CLIENT, Config, World};
+use crate::harness::{APP_TOKEN, CLIENT, Config, World};
 
 fn manifest(change: impl FnOnce(&mut Config)) -> Value {
     let mut world = World::stopped();
@@ -33,6 +33,14 @@ fn with_oauth(config: &mut Config) {
 fn everything(config: &mut Config) {
     with_oauth(config);
     config.set("slack.command", "/shop").set("slack.feedback", true);
+}
+
+/// Nobody can reach the daemon; Slack is told no address.
+fn by_socket(config: &mut Config) {
+    config
+        .unset("server.public_url")
+        .unset("slack.signing_secret")
+        .set("slack.app_token", APP_TOKEN);
 }
 
 /// A feature of the configuration, and what Slack's documentation says that it takes: scopes and events.
@@ -90,8 +98,18 @@ const NEEDS: &[Needs] = &[
 /// takes fails here.
 #[test]
 fn what_a_feature_takes_is_in_the_manifest_when_it_is_on() {
-    for (feature, switch_on, scopes, events) in NEEDS {
-        let manifest = manifest(switch_on);
+    let by_webhook = |_: &mut Config| {};
+    let by_token = |config: &mut Config| {
+        config.set("slack.app_token", APP_TOKEN);
+    };
+    let ways: [fn(&mut Config); 2] = [by_webhook, by_token];
+    for ((feature, switch_on, scopes, events), way) in
+        NEEDS.iter().flat_map(|needs| ways.map(|way| (needs, way)))
+    {
+        let manifest = manifest(|config| {
+            way(config);
+            switch_on(config);
+        });
         let asked = texts(&manifest, "/oauth_config/scopes/bot");
         let subscribed = texts(&manifest, "/settings/event_subscriptions/bot_events");
         for scope in *scopes {
@@ -152,6 +170,32 @@ fn what_is_on_has_its_address() {
 }
 
 #[test]
+fn with_socket_mode_slack_is_told_no_address() {
+    let manifest = manifest(|config| {
+        by_socket(config);
+        config.set("slack.feedback", true);
+    });
+    assert_eq!(manifest["settings"]["socket_mode_enabled"], true);
+    assert_eq!(manifest["settings"]["interactivity"], json!({"is_enabled": true}));
+    assert_eq!(manifest["features"]["slash_commands"][0]["command"], "/ask");
+    let text = manifest.to_string();
+    assert!(!text.contains("http") && !text.contains("url"), "{text}");
+    // Who lets others install the app still has an address for their browsers.
+    let open = manifest_with_oauth_by_socket();
+    assert_eq!(
+        open["oauth_config"]["redirect_urls"],
+        json!(["https://bridge.example.com/slack/oauth/callback"])
+    );
+}
+
+fn manifest_with_oauth_by_socket() -> Value {
+    manifest(|config| {
+        with_oauth(config);
+        config.set("slack.app_token", APP_TOKEN);
+    })
+}
+
+#[test]
 fn the_addresses_and_names_are_those_of_the_configuration() {
     let mut world = World::stopped();
     world.config.set("server.public_url", "https://a.example/bridge/");
@@ -207,7 +251,10 @@ fn what_the_manifest_needs_is_told() {
     let mut world = World::stopped();
     world.write_config();
     let said = world.cli(&["slack", "manifest"]).exits(2).said();
-    assert!(said.contains("server.public_url"), "{said}");
+    assert!(
+        said.contains("server.public_url") && said.contains("slack.app_token"),
+        "{said}"
+    );
     world
         .config
         .without("slack")
@@ -254,7 +301,17 @@ fn slacks_schema_takes_it() {
     let quiet = |config: &mut Config| {
         config.set("slack.follow_threads", false).set("slack.command", "");
     };
-    for manifest in [manifest(|_| {}), manifest(everything), manifest(quiet)] {
+    let all_by_socket = |config: &mut Config| {
+        everything(config);
+        config.set("slack.app_token", APP_TOKEN);
+    };
+    for manifest in [
+        manifest(|_| {}),
+        manifest(everything),
+        manifest(quiet),
+        manifest(by_socket),
+        manifest(all_by_socket),
+    ] {
         if let Err(error) = schemas.validate(&manifest, index) {
             panic!("{error}\n{manifest}");
         }

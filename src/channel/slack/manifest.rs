@@ -112,7 +112,8 @@ pub fn missing_scopes(settings: &Settings, granted: &str) -> Vec<(&'static str, 
         .collect()
 }
 
-/// The app's manifest for these settings, reached at `public_url`.
+/// The app's manifest for these settings, reached at `public_url`: with Socket Mode this counts only for the way back
+/// of those who install the app.
 pub fn manifest(settings: &Settings, public_url: &str, name: &str) -> Value {
     let mut manifest = json!({
         "_metadata": { "major_version": 2 },
@@ -151,7 +152,32 @@ pub fn manifest(settings: &Settings, public_url: &str, name: &str) -> Value {
         // Whoever installs it may be a whole organisation, and what it is granted is renewed in time.
         manifest["settings"]["org_deploy_enabled"] = json!(true);
     }
+    if settings.app_token.is_some() {
+        by_socket(&mut manifest);
+    }
     manifest
+}
+
+/// With Socket Mode Slack posts nothing, and takes no address to post to.
+fn by_socket(manifest: &mut Value) {
+    manifest["settings"]["socket_mode_enabled"] = json!(true);
+    let commands = manifest["features"]
+        .get_mut("slash_commands")
+        .and_then(Value::as_array_mut);
+    for command in commands.into_iter().flatten() {
+        forget(command, "url");
+    }
+    for part in ["event_subscriptions", "interactivity"] {
+        if let Some(part) = manifest["settings"].get_mut(part) {
+            forget(part, "request_url");
+        }
+    }
+}
+
+fn forget(object: &mut Value, field: &str) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove(field);
+    }
 }
 
 /// JSON as YAML: maps and lists in blocks, every text that could be taken for something else in quotes. What JSON

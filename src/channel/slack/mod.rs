@@ -6,8 +6,9 @@
 //! Out: `render` (the answer as Slack's text), `buttons` (what stands below it), `pace` (how fast), `deliver` (sending
 //! and looking), `respond` (answers to a command), `client` (the calls), `errors` (what refusals mean). Both:
 //! `installations` (where the app is installed, and as whom it speaks there): `installation` (by the static token),
-//! `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed), `holds`
-//! (where Slack refuses us). `manifest` says what of all that Slack must allow.
+//! `visiting`, `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed), `holds`
+//! (where Slack refuses us). `manifest` says what of all that Slack must allow. Where nobody can reach us, `socket`
+//! fetches what comes in.
 
 mod actions;
 mod buttons;
@@ -34,10 +35,12 @@ mod render;
 mod respond;
 mod revision;
 mod settings;
+mod socket;
 mod state;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod visiting;
 mod words;
 
 pub use settings::{Connect, Settings};
@@ -50,6 +53,7 @@ use http::Method;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::listen::Sink;
 use super::registry::Needs;
 use super::visit::{Page, Visit};
 use super::{
@@ -97,6 +101,7 @@ pub fn channel(settings: Settings, needs: &Needs) -> Result<Arc<dyn Channel>, re
 /// The channel.
 struct Slack {
     verifier: verify::Verifier,
+    socket: Option<socket::SocketMode>,
     reader: event::Reader,
     installations: installations::Installations,
     oauth: Option<oauth::OAuth>,
@@ -115,6 +120,7 @@ impl Slack {
     fn new(settings: Settings, needs: &Needs) -> Result<Self, reqwest::Error> {
         let oauth = oauth::OAuth::new(&settings, needs.public_url);
         let (texts, clock, store) = (needs.texts, needs.clock.clone(), needs.installations.clone());
+        let socket = socket::SocketMode::new(&settings)?;
         let notice = |text: &str| {
             Some(text.trim())
                 .filter(|text| !text.is_empty())
@@ -133,7 +139,8 @@ impl Slack {
             pace: pace::Pace::new(settings.pace),
             responder: respond::Responder::new(&settings.api_base)?,
             client: client::Client::new(&settings.api_base)?,
-            verifier: verify::Verifier::new(settings.signing_secret),
+            verifier: verify::Verifier::new(settings.signing_secret, socket.is_some()),
+            socket,
             installations: installations::Installations::new(
                 settings.bot_token,
                 oauth.as_ref().map(|oauth| oauth.credentials.clone()),
@@ -187,19 +194,24 @@ impl Slack {
         received
     }
 
-    /// What a pressed button that Slack signed brings.
+    /// What a form with a pressed button that Slack signed brings.
     fn action(&self, form: &Form) -> Result<Received, Rejection> {
         let payload = form.get("payload").unwrap_or_default();
         let payload = serde_json::from_str(payload).map_err(|_| Rejection::Malformed {
             code: "not_json",
             message: "the form's field payload is not JSON",
         })?;
-        let (arrivals, dropped) = self.actions.read(&payload, &self.reader.policy, self.clock.now());
-        Ok(Received {
+        Ok(self.pressed(&payload))
+    }
+
+    /// What a pressed button brings.
+    fn pressed(&self, payload: &Value) -> Received {
+        let (arrivals, dropped) = self.actions.read(payload, &self.reader.policy, self.clock.now());
+        Received {
             arrivals,
             dropped,
             ..Received::default()
-        })
+        }
     }
 
     /// Which installation has come to an end, if the event tells that. One that was made within the same second is
@@ -216,22 +228,6 @@ impl Slack {
                 .unwrap_or_else(|| self.clock.now())
                 .plus(Duration::from_secs(1)),
         })
-    }
-
-    /// Keeps what somebody installed, and says so.
-    async fn keep(&self, oauth: &oauth::OAuth, made: oauth::Made) -> Page {
-        let oauth::Made { account, grant, at } = made;
-        let page = oauth.installed(&grant);
-        match self.installations.put(account.clone(), grant, at).await {
-            Ok(()) => {
-                tracing::info!(%account, "the app was installed");
-                page
-            }
-            Err(error) => {
-                tracing::error!(%account, %error, "an installation was made and cannot be kept");
-                oauth::unavailable()
-            }
-        }
     }
 
     /// Whether there is, or may be, a token for this account.
@@ -290,19 +286,7 @@ impl Channel for Slack {
     }
 
     async fn visit(&self, visit: Visit) -> Page {
-        let Some(oauth) = &self.oauth else {
-            return Page::unknown(&visit);
-        };
-        if visit.path == INSTALL {
-            return oauth.set_out(&visit, self.clock.now());
-        }
-        match oauth
-            .come_back(&visit, &self.client, &*self.store, self.clock.now())
-            .await
-        {
-            Ok(made) => self.keep(oauth, made).await,
-            Err(page) => page,
-        }
+        self.receive_visitor(&visit).await
     }
 
     async fn farewell(&self, farewell: &Farewell) -> Result<(), KeepError> {
@@ -368,6 +352,17 @@ impl Channel for Slack {
             // Without a token nothing can be sent again either: there is time.
             Err(_) => LookUp::Later(LOOK_AGAIN),
         }
+    }
+
+    async fn listen(&self, sink: &dyn Sink, cancel: CancellationToken) {
+        match &self.socket {
+            Some(socket) => socket.run(self, sink, &cancel).await,
+            None => cancel.cancelled().await,
+        }
+    }
+
+    fn cut_off(&self) -> Option<String> {
+        self.socket.as_ref()?.cut_off()
     }
 
     async fn run(&self, cancel: CancellationToken) {

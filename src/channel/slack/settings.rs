@@ -16,11 +16,16 @@ const LONGEST_COMMAND: usize = 32;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The app's signing secret; two while one is being replaced. Required.
-    #[serde(deserialize_with = "settings::secrets")]
+    /// The app's signing secret; two while one is being replaced. Required, unless there is an `app_token`.
+    #[serde(default, deserialize_with = "settings::secrets")]
     pub signing_secret: Vec<SecretString>,
     /// The token of the workspace's bot (`xoxb-…`).
     pub bot_token: Option<SecretString>,
+    /// The app-level token (`xapp-…`): with it, what comes in is fetched by Socket Mode.
+    pub app_token: Option<SecretString>,
+    /// How many connections Socket Mode keeps standing.
+    #[serde(default = "two")]
+    pub socket_connections: usize,
     /// The app's client id, if others may install the app. Set together with the secret.
     pub client_id: Option<String>,
     /// The app's client secret.
@@ -62,6 +67,11 @@ pub struct Settings {
 
 fn ask() -> String {
     "/ask".to_owned()
+}
+
+/// Slack may replace one of them while the other listens.
+fn two() -> usize {
+    2
 }
 
 fn every_second() -> Duration {

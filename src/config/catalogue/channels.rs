@@ -8,15 +8,26 @@ pub(super) const SLACK: Section = Section {
     channel: true,
     doc: "Slack. The channel is off while no key of this section is set.",
     keys: &[
-        required(
+        unset(
             "signing_secret",
             Kind::Secrets,
-            "The app's signing secret (Basic Information); two while it is replaced.",
+            "The app's signing secret (Basic Information); two while it is replaced. Needed unless app_token is set.",
         ),
         unset(
             "bot_token",
             Kind::Secret,
             "The bot's token, xoxb-… (OAuth & Permissions).",
+        ),
+        unset(
+            "app_token",
+            Kind::Secret,
+            "An app-level token, xapp-… (Basic Information): what comes in is fetched by Socket Mode; no public address.",
+        ),
+        set(
+            "socket_connections",
+            Kind::Count { least: 1, most: 10 },
+            "2",
+            "How many connections Socket Mode keeps standing.",
         ),
         unset(
             "client_id",

@@ -116,6 +116,8 @@ pub(crate) struct Slack {
     last: u64,
     /// What it granted to those who installed the app.
     pub(super) grants: Grants,
+    /// Where its sockets stand.
+    pub(super) sockets: Option<String>,
 }
 
 impl Default for Slack {
@@ -128,6 +130,7 @@ impl Default for Slack {
             stored: Vec::new(),
             last: 0,
             grants: Grants::default(),
+            sockets: None,
         }
     }
 }
@@ -152,6 +155,9 @@ impl Brain for Slack {
         }
         if call.kind == "oauth.v2.access" {
             return self.grants.access(call);
+        }
+        if call.kind == "apps.connections.open" {
+            return self.give_out_address(call.token());
         }
         let granted = call.token().and_then(|token| self.grants.bot(token));
         if let Some(code) = call.token().and_then(|token| self.grants.refusal(token)) {
@@ -188,6 +194,20 @@ impl Brain for Slack {
 }
 
 impl Slack {
+    /// Each address is good once.
+    fn give_out_address(&mut self, token: Option<&str>) -> Answer {
+        match token {
+            Some(super::slack_sockets::APP_TOKEN) => {}
+            Some(other) if other.starts_with("xapp-") => return refuse("invalid_auth"),
+            Some(_) => return refuse("not_allowed_token_type"),
+            None => return refuse("not_authed"),
+        }
+        self.last += 1;
+        let base = self.sockets.as_deref().unwrap_or("wss://nowhere.invalid");
+        let url = format!("{base}/link/?ticket={}&app_id=5678", self.last);
+        Answer::json(200, &json!({"ok": true, "url": url}))
+    }
+
     fn post(&mut self, arguments: &HashMap<String, Value>) -> Answer {
         let Some(channel) = arguments.get("channel").and_then(Value::as_str) else {
             return refuse("channel_not_found");
