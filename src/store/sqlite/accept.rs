@@ -278,6 +278,7 @@ async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreErro
         reroute.execute(&mut *conn).await?;
     }
     names::adopt_and_pause(conn, plan).await?;
+    names::readdress(conn, plan).await?;
     acts::write(conn, plan).await
 }
 

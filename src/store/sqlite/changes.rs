@@ -5,7 +5,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::fresh::{Fresh, Step};
 use super::ops::{Change, Letter, Outcome, kind};
-use super::{installations, reads, rows};
+use super::{families, installations, reads, rows};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
@@ -100,6 +100,7 @@ pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Resul
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
         Change::Installation(write) => installations::apply(conn, write).await,
+        Change::Family { account, family } => families::keep(conn, account, family).await,
         // The transaction around it takes the write lock and syncs an (empty) commit.
         Change::CheckWritable => {
             sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")

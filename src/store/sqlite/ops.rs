@@ -5,7 +5,7 @@ use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::{DeliveryId, MessageId, Time};
+use crate::domain::{AccountKey, DeliveryId, MessageId, Time};
 use crate::store::operator::{ThreadChange, ThreadRow};
 use crate::store::{Claims, Quota, StoreError, Swept, Work};
 
@@ -60,6 +60,10 @@ pub(super) enum Change {
     },
     CheckWritable,
     Installation(installations::Write),
+    Family {
+        account: AccountKey,
+        family: String,
+    },
 }
 
 /// What a dead letter's id names.

@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) receipts: Vec<ReceiptWrite>,
     /// Threads that lost a name to another, and where their replies go without it.
     pub(super) reroutes: HashMap<ThreadId, String>,
+    /// Threads whose address leads to another by now, and that address.
+    pub(super) readdressed: HashMap<ThreadId, AliasKey>,
     /// Threads of early names, and the threads that take their names over.
     pub(super) adoptions: Vec<(ThreadId, ThreadId)>,
     /// Messages that people changed or took back.
@@ -93,7 +95,10 @@ impl Plan {
                 bind,
                 lost,
             } => (thread, point, bind, lost),
-            Resolution::Open { point, bind, lost } => (self.open(&inbound.address), point, bind, lost),
+            Resolution::Open { point, bind, lost } => {
+                let address = address_without(&inbound.address, &inbound.identifiers, &lost);
+                (self.open(&address), point, bind, lost)
+            }
             Resolution::NotForUs => return Accepted::Ignored("unknown_thread"),
         };
         self.point(
@@ -270,6 +275,9 @@ impl Plan {
         let Some(now) = self.found.threads.get_mut(&loser) else {
             return;
         };
+        if now.address == *alias {
+            self.readdressed.insert(loser, alias.clone());
+        }
         if let Some(route) = identity::route_without(&now.route, alias) {
             now.route = route;
             let text = now.route.to_string();
@@ -288,7 +296,7 @@ impl Plan {
         let write = ThreadWrite {
             account: inbound.account.clone(),
             place: inbound.place.clone(),
-            address: inbound.address.clone(),
+            address: address_without(&inbound.address, &inbound.identifiers, lost),
             route: String::new(),
             country: inbound.country.clone(),
             inbound_at,
@@ -325,4 +333,14 @@ fn without<'a>(route: &Route, lost: impl IntoIterator<Item = &'a AliasKey>) -> R
     lost.into_iter().fold(route.clone(), |route, alias| {
         identity::route_without(&route, alias).unwrap_or(route)
     })
+}
+
+/// An address that is the thread's own: if the one it was given leads to somebody else by now, another of its names.
+fn address_without(address: &AliasKey, names: &[Identifier], lost: &[AliasKey]) -> AliasKey {
+    let mut own = names
+        .iter()
+        .map(|name| &name.alias)
+        .filter(|alias| !lost.contains(alias));
+    let own = if lost.contains(address) { own.next() } else { None };
+    own.unwrap_or(address).clone()
 }
