@@ -47,6 +47,7 @@ mod webhooks;
 mod whatsapp;
 mod whatsapp_check;
 mod whatsapp_echoes;
+mod whatsapp_edits;
 mod whatsapp_kinds;
 mod whatsapp_limits;
 mod whatsapp_people;

@@ -62,10 +62,6 @@ impl Accounts {
         known.accounts.insert(number.clone(), account.to_owned());
         known.news.insert(number.clone());
         drop(known);
-        info!(
-            number = number.account(),
-            account, "the number's WhatsApp Business Account is known"
-        );
         self.news.notify_one();
     }
 
@@ -95,6 +91,9 @@ impl Accounts {
             Ok(kept) => {
                 let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
                 for (number, account) in kept {
+                    if known.accounts.get(&number) == Some(&account) {
+                        known.news.remove(&number);
+                    }
                     known.accounts.entry(number).or_insert(account);
                 }
                 true
@@ -122,6 +121,10 @@ impl Accounts {
                 known.news.extend(news.iter().map(|(number, _)| number.clone()));
                 return false;
             }
+            info!(
+                number = number.account(),
+                account, "the number's WhatsApp Business Account is known"
+            );
         }
         true
     }

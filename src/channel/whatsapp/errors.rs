@@ -125,8 +125,13 @@ pub(super) const TABLE: &[Row] = &[
 ];
 
 /// The row of a code.
-pub(super) fn meaning(code: i64) -> Option<&'static Row> {
+fn meaning(code: i64) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.codes.contains(&code))
+}
+
+/// What a code means and what to do about it, for the operator.
+pub(super) fn remedy(code: i64) -> Option<&'static str> {
+    meaning(code).map(|row| row.remedy)
 }
 
 /// A pause for limits that are counted by the hour, in seconds.

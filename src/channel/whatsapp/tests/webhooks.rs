@@ -71,11 +71,17 @@ fn what_is_signed_but_not_json_is_malformed() {
             "{body}"
         );
     }
-    let deep = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
+    let endless = "[".repeat(200_000);
     assert!(matches!(
-        post(&*channel, deep.as_bytes()),
+        post(&*channel, endless.as_bytes()),
         Err(Rejection::Malformed { .. })
     ));
+    // It is JSON, and nothing of ours.
+    let deep = format!("{endless}1{}", "]".repeat(200_000));
+    assert_eq!(
+        post(&*channel, deep.as_bytes()).unwrap().dropped,
+        ["other_object"]
+    );
     assert!(matches!(
         post(&*channel, b"{\"a\":\"\xff\"}"),
         Err(Rejection::Malformed { .. })
