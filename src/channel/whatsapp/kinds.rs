@@ -62,7 +62,7 @@ const fn about(name: &'static str, sort: Sort) -> Kind {
 }
 
 /// The table. (What has a `group_id` is left aside before.)
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 18] = [
     kind("text", |m| written(m, "text", "body"), "empty", false),
     kind("interactive", interactive, "interactive", true),
     kind("button", |m| written(m, "button", "text"), "empty", false),
@@ -76,6 +76,8 @@ const KINDS: [Kind; 17] = [
     kind("order", contents::order, "order", true),
     // Something that the API cannot carry (a poll, a message that vanishes): the person did send it.
     kind("unsupported", none, "unsupported", true),
+    // The same, as older versions of the API wrote it.
+    kind("unknown", none, "unsupported", true),
     kind("reaction", none, "reaction", false),
     kind("request_welcome", none, "request_welcome", false),
     // Told only for numbers that are also used in the Business app.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tracing::warn;
 
 use super::accounts::Accounts;
 use super::echoes::Echo;
@@ -11,7 +12,7 @@ use super::kinds::Sort;
 use super::people::Person;
 use super::receipts::Status;
 use super::renames::System;
-use super::{NAME, contents, echoes, json, kinds, receipts, renames, revisions};
+use super::{NAME, contents, echoes, errors, json, kinds, receipts, renames, revisions};
 use crate::channel::Received;
 use crate::domain::account::is_plain_id;
 use crate::domain::message::{Arrival, Inbound, Opens, Treatment};
@@ -164,7 +165,14 @@ impl Walk<'_> {
             self.each(value, "statuses", |walk, status| walk.status(status, account));
         }
         if errors {
-            self.each(value, "errors", |walk, _| {
+            self.each(value, "errors", |walk, error| {
+                let code = json::scalar(error, "code").unwrap_or_default();
+                let remedy = code.parse().ok().and_then(errors::remedy);
+                let said = errors::words(error);
+                warn!(
+                    number = account.account(),
+                    code, remedy, said, "Meta reports a trouble with the number"
+                );
                 walk.dropped.push(reasons::ACCOUNT_ERROR);
             });
         }
