@@ -162,7 +162,7 @@ mod tests {
                 "{depth}"
             );
         }
-        let objects = format!(r#"[{}1{},2]"#, r#"{"x":"#.repeat(300), "}".repeat(300));
+        let objects = format!(r"[{}1{},2]", r#"{"x":"#.repeat(300), "}".repeat(300));
         assert_eq!(read(objects.as_bytes()).unwrap()[1], 2);
     }
 

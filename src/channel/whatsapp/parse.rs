@@ -70,7 +70,7 @@ pub(super) fn webhook(body: &Value, context: &Context<'_>) -> Received {
         walk.each(body, "entry", |walk, entry| {
             let waba = json::scalar(entry, "id").filter(|id| is_plain_id(id));
             walk.each(entry, "changes", |walk, change| {
-                walk.change(change, waba.as_deref())
+                walk.change(change, waba.as_deref());
             });
         });
     } else {
