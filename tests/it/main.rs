@@ -48,6 +48,7 @@ mod whatsapp;
 mod whatsapp_check;
 mod whatsapp_echoes;
 mod whatsapp_edits;
+mod whatsapp_errors;
 mod whatsapp_items;
 mod whatsapp_kinds;
 mod whatsapp_limits;
