@@ -90,7 +90,9 @@ fn what_will_never_be_sent_is_a_dead_letter_with_its_code_and_its_remedy() {
         (dead.len() == PERMANENT.len()).then_some(dead)
     });
     for (code, remedy) in PERMANENT {
-        let letter = dead.iter().find(|letter| letter["code"] == code.to_string());
+        let letter = dead
+            .iter()
+            .find(|letter| letter["code"] == json!(code.to_string()));
         let reason = letter.unwrap()["reason"].as_str().unwrap();
         assert!(
             reason.contains(remedy) && reason.contains("as the test says"),

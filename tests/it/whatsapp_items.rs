@@ -195,7 +195,7 @@ fn people_with_few_names_are_answered() {
             Some("US.ENT.CCC"),
         ),
     ] {
-        let mut body = webhook(NUMBER, &[message.clone()]);
+        let mut body = webhook(NUMBER, std::slice::from_ref(&message));
         let value = &mut body["entry"][0]["changes"][0]["value"];
         value.as_object_mut().unwrap().remove("contacts");
         world.whatsapp(&body);
