@@ -5,20 +5,21 @@ mod names;
 use std::collections::HashSet;
 
 use serde_json::json;
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::acts::{self, Asked};
 use super::fresh::{Fresh, Step};
-use super::ops::{Op, Outcome};
+use super::ops::{Op, Outcome, kind};
 use super::plan::Plan;
 use super::rows;
+use super::transaction::Transaction;
 use super::writes::{
     DeliveryNow, Found, MessageWrite, NoticeWrite, ReceiptWrite, ThreadNow, ThreadWrite, TurnWrite,
 };
 use crate::domain::message::{Admission, Arrival, Fate};
 use crate::domain::{AliasKey, DedupKey, DeliveryId, ThreadId, Time};
-use crate::store::StoreError;
+use crate::store::{StoreError, Work};
 
 /// What is known of the batch's aliases, keys and deliveries.
 const READ: &str = "
@@ -29,12 +30,12 @@ const READ: &str = "
 
 /// The deliveries that receipts speak of, by our id or by the platform's name.
 const READ_DELIVERIES: &str = "
-    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
+    SELECT 3, d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
       FROM jsonb_each(?) AS j
      CROSS JOIN deliveries AS d ON d.thread_id = j.value ->> 0 AND d.part = j.value ->> 1
      CROSS JOIN threads AS t ON t.id = d.thread_id
     UNION
-    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
+    SELECT 3, d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
       FROM jsonb_each(?) AS j CROSS JOIN deliveries AS d ON d.platform_id = j.value
       CROSS JOIN threads AS t ON t.id = d.thread_id";
 
@@ -84,14 +85,14 @@ const WRITE_RECEIPTS: &str = "
               FROM jsonb_each(?)) AS j
      WHERE d.thread_id = j.thread_id AND d.part = j.part AND d.stage < j.stage;
     UPDATE work SET due_at = j.at
-      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at FROM jsonb_each(?)) AS j
-     WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at, value ->> 8 AS kind FROM jsonb_each(?)) AS j
+     WHERE work.kind = j.kind AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
        AND EXISTS (SELECT 1 FROM deliveries AS d
                     WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state NOT IN ('pending'))";
 
 /// Accepts all batches among the operations.
 pub(super) async fn apply(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     fresh: &Fresh,
     step: &mut Step,
     ops: &[Op],
@@ -109,7 +110,7 @@ pub(super) async fn apply(
         accept_nothing(ops, outcomes);
         return Ok(());
     }
-    let mut plan = Plan::new(read(conn, fresh, admissions).await?);
+    let mut plan = Plan::new(read(tx, fresh, admissions).await?);
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
         if let Op::Accept(batch) = op {
             *outcome = Some(Outcome::Accepted(
@@ -117,9 +118,9 @@ pub(super) async fn apply(
             ));
         }
     }
-    write(conn, &plan).await?;
+    write(tx, &plan)?;
     let keys = plan.keys.iter().map(|(key, at)| (key.as_i64(), rows::hour(*at)));
-    fresh.append(conn, step, keys.collect()).await
+    fresh.append(tx, step, keys.collect())
 }
 
 /// A webhook without anything to store is accepted with nothing.
@@ -131,11 +132,7 @@ fn accept_nothing(ops: &[Op], outcomes: &mut [Option<Outcome>]) {
     }
 }
 
-async fn read(
-    conn: &mut SqliteConnection,
-    fresh: &Fresh,
-    batch: Vec<&Admission>,
-) -> Result<Found, StoreError> {
+async fn read(tx: &mut Transaction<'_>, fresh: &Fresh, batch: Vec<&Admission>) -> Result<Found, StoreError> {
     let (mut aliases, mut keys) = (HashSet::new(), Vec::new());
     let (mut by_id, mut by_name) = (Vec::new(), Vec::new());
     let (mut asked, mut named) = (Asked::default(), Vec::new());
@@ -182,30 +179,18 @@ async fn read(
     let mut found = Found::default();
     let (lately, keys): (Vec<i64>, Vec<i64>) = keys.into_iter().partition(|key| fresh.knows(*key));
     found.keys.extend(lately.into_iter().map(DedupKey::from));
-    named.extend(asked.read(conn, &mut found).await?);
+    named.extend(asked.read(tx, &mut found).await?);
     aliases.extend(named.iter().map(AliasKey::as_str));
     if !keys.is_empty() || !aliases.is_empty() {
-        let read = sqlx::query(READ)
-            .bind(rows::json(&aliases)?)
-            .bind(rows::json(&keys)?);
-        for row in read.fetch_all(&mut *conn).await? {
-            take_row(&mut found, &row)?;
-        }
+        tx.add(READ).bind(rows::json(&aliases)?).bind(rows::json(&keys)?);
     }
     if !by_name.is_empty() {
-        let read = sqlx::query(READ_DELIVERIES)
+        tx.add(READ_DELIVERIES)
             .bind(rows::json(&by_id)?)
             .bind(rows::json(&by_name)?);
-        for row in read.fetch_all(&mut *conn).await? {
-            found.deliveries.push(DeliveryNow {
-                id: DeliveryId::new(rows::id(&row, 0)?, row.try_get(1)?),
-                account: rows::account(&row, 2)?,
-                platform_id: row.try_get(3)?,
-                state: row.try_get(4)?,
-                stage: row.try_get(5)?,
-                billed: row.try_get(6)?,
-            });
-        }
+    }
+    for row in tx.rows().await? {
+        take_row(&mut found, &row)?;
     }
     Ok(found)
 }
@@ -220,10 +205,22 @@ fn keys_of(arrival: &Arrival) -> &[DedupKey] {
 }
 
 fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
-    if row.try_get::<i64, _>(0)? == 2 {
-        found.keys.insert(DedupKey::from(row.try_get::<i64, _>(1)?));
-        return Ok(());
+    match row.try_get::<i64, _>(0)? {
+        1 => take_alias(found, row)?,
+        2 => drop(found.keys.insert(DedupKey::from(row.try_get::<i64, _>(1)?))),
+        _ => found.deliveries.push(DeliveryNow {
+            id: DeliveryId::new(rows::id(row, 1)?, row.try_get(2)?),
+            account: rows::account(row, 3)?,
+            platform_id: row.try_get(4)?,
+            state: row.try_get(5)?,
+            stage: row.try_get(6)?,
+            billed: row.try_get(7)?,
+        }),
     }
+    Ok(())
+}
+
+fn take_alias(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
     let thread = rows::id(row, 2)?;
     found.aliases.insert(
         AliasKey::from_stored(row.try_get(1)?),
@@ -244,42 +241,31 @@ fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
-    names::leave(conn, plan).await?;
+fn write(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), StoreError> {
+    names::leave(tx, plan)?;
     if !(plan.threads.is_empty() && plan.keys.is_empty() && plan.aliases.is_empty()) {
-        sqlx::query(WRITE)
+        tx.add(WRITE)
             .bind(threads_json(plan)?)
             .bind(aliases_json(plan)?)
             .bind(messages_json(plan)?)
-            .bind(turns_json(plan)?)
-            .execute(&mut *conn)
-            .await?;
+            .bind(turns_json(plan)?);
     }
     if !plan.notices.is_empty() {
         let notices = notices_json(plan)?;
-        sqlx::query(WRITE_NOTICES)
-            .bind(notices.clone())
-            .bind(notices)
-            .execute(&mut *conn)
-            .await?;
+        tx.add(WRITE_NOTICES).bind(notices.clone()).bind(notices);
     }
     if !plan.receipts.is_empty() {
         let receipts = receipts_json(plan)?;
-        sqlx::query(WRITE_RECEIPTS)
-            .bind(receipts.clone())
-            .bind(receipts)
-            .execute(&mut *conn)
-            .await?;
+        tx.add(WRITE_RECEIPTS).bind(receipts.clone()).bind(receipts);
     }
     for (thread, route) in &plan.reroutes {
-        let reroute = sqlx::query("UPDATE threads SET route = ? WHERE id = ?")
+        tx.add("UPDATE threads SET route = ? WHERE id = ?")
             .bind(route)
             .bind(thread.to_string());
-        reroute.execute(&mut *conn).await?;
     }
-    names::adopt_and_pause(conn, plan).await?;
-    names::readdress(conn, plan).await?;
-    acts::write(conn, plan).await
+    names::adopt_and_pause(tx, plan);
+    names::readdress(tx, plan);
+    acts::write(tx, plan)
 }
 
 fn threads_json(plan: &Plan) -> Result<String, StoreError> {
@@ -371,7 +357,10 @@ fn receipts_json(plan: &Plan) -> Result<String, StoreError> {
         let (stage, _) = receipt.fate.stage();
         let billable = receipt.billable.map(i64::from);
         let (id, name, at) = (write.delivery, &receipt.platform_id, receipt.at.millis());
-        json!([id.thread, id.number, stage, billable, name, code, reason, at])
+        let sends = kind(Work::Send);
+        json!([
+            id.thread, id.number, stage, billable, name, code, reason, at, sends
+        ])
     };
     rows::json(&plan.receipts.iter().map(row).collect::<Vec<_>>())
 }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::plan::Plan;
 use super::rows;
+use super::transaction::Transaction;
 use super::writes::{Found, OpenMessage, SentPart, ThreadNow};
 use crate::domain::act::{Act, Deed, Whereabouts};
 use crate::domain::identity::Identifier;
@@ -117,12 +118,12 @@ impl Asked {
     /// Reads it. Returns the aliases of the rooms that are to hear of something.
     pub(super) async fn read(
         &self,
-        conn: &mut SqliteConnection,
+        tx: &mut Transaction<'_>,
         found: &mut Found,
     ) -> Result<Vec<AliasKey>, StoreError> {
         if !self.messages.is_empty() {
-            let read = sqlx::query(READ_OPEN).bind(rows::json(&self.messages)?);
-            for row in read.fetch_all(&mut *conn).await? {
+            tx.add(READ_OPEN).bind(rows::json(&self.messages)?);
+            for row in tx.rows().await? {
                 found.open.push(OpenMessage {
                     id: MessageId::new(rows::id(&row, 0)?, row.try_get(1)?),
                     platform_id: row.try_get(2)?,
@@ -131,8 +132,8 @@ impl Asked {
             }
         }
         if !self.parts.is_empty() {
-            let read = sqlx::query(READ_PARTS).bind(rows::json(&self.parts)?);
-            for row in read.fetch_all(&mut *conn).await? {
+            tx.add(READ_PARTS).bind(rows::json(&self.parts)?);
+            for row in tx.rows().await? {
                 let thread = rows::id(&row, 0)?;
                 let address = AliasKey::from_stored(row.try_get(10)?);
                 let part = SentPart {
@@ -161,7 +162,7 @@ impl Asked {
 }
 
 /// Writes what the plan made of edits and acts, after everything that they may concern.
-pub(super) async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
+pub(super) fn write(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), StoreError> {
     if !plan.revisions.is_empty() {
         let row = |(id, revision): (&MessageId, &super::writes::RevisionWrite)| {
             let edited_at = revision.edited_at.map(Time::millis);
@@ -174,8 +175,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<()
             ])
         };
         let revisions = rows::json(&plan.revisions.iter().map(row).collect::<Vec<_>>())?;
-        let write = sqlx::query(WRITE_REVISIONS).bind(&revisions).bind(&revisions);
-        write.execute(&mut *conn).await?;
+        tx.add(WRITE_REVISIONS).bind(&revisions).bind(&revisions);
     }
     if !plan.spoken.is_empty() {
         let row = |(thread, at): (&ThreadId, &Time)| {
@@ -183,21 +183,16 @@ pub(super) async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<()
             Some(json!([thread, now.last_part, at.millis()]))
         };
         let spoken = rows::json(&plan.spoken.iter().filter_map(row).collect::<Vec<_>>())?;
-        sqlx::query(WRITE_SPOKEN).bind(spoken).execute(&mut *conn).await?;
+        tx.add(WRITE_SPOKEN).bind(spoken);
     }
     if !plan.resets.is_empty() {
-        let resets = rows::json(&plan.resets)?;
-        sqlx::query(WRITE_RESETS).bind(resets).execute(&mut *conn).await?;
+        tx.add(WRITE_RESETS).bind(rows::json(&plan.resets)?);
     }
     if !plan.ratings.is_empty() {
-        let ratings = rows::json(&plan.ratings)?;
-        sqlx::query(WRITE_RATINGS)
-            .bind(ratings)
-            .execute(&mut *conn)
-            .await?;
+        tx.add(WRITE_RATINGS).bind(rows::json(&plan.ratings)?);
     }
     for (thread, at) in &plan.silenced {
-        super::changes::pause(conn, &thread.to_string(), *at).await?;
+        super::changes::pause(tx, &thread.to_string(), *at);
     }
     Ok(())
 }

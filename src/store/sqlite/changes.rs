@@ -5,6 +5,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::fresh::{Fresh, Step};
 use super::ops::{Change, Letter, Outcome, kind};
+use super::transaction::Transaction;
 use super::{families, installations, reads, rows};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
@@ -12,7 +13,7 @@ use crate::domain::{ThreadId, Time};
 use crate::store::operator::ThreadChange;
 use crate::store::{StoreError, Swept, Work};
 
-const RELEASE: &str = "UPDATE work SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
+const RELEASE: &str = "UPDATE work INDEXED BY work_held SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
 
 /// What a process that is gone had claimed is free again. Its questions may have been answered and its parts may have
 /// been sent: both are looked for. What was held is tried anew.
@@ -90,13 +91,16 @@ const PURGE_DELIVERY: &str = "
      WHERE thread_id = ? AND part = ? AND state = 'dead'";
 
 /// Carries out a rare write.
-pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Result<Outcome, StoreError> {
+pub(super) async fn apply(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, StoreError> {
+    if let Change::Thread { name, change, now } = change {
+        return thread(tx, name, *change, *now).await;
+    }
+    let conn = tx.conn().await?;
     match change {
         Change::Release { work, held, now } => release(conn, *work, held, *now).await,
         Change::Recover { routes, now, look_at } => recover(conn, routes, *now, *look_at).await,
         // The writer's own: it concerns what it has in memory too.
-        Change::Sweep { .. } => Ok(Outcome::Done),
-        Change::Thread { name, change, now } => thread(conn, name, *change, *now).await,
+        Change::Sweep { .. } | Change::Thread { .. } => Ok(Outcome::Done),
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
         Change::Installation(write) => installations::apply(conn, write).await,
@@ -157,14 +161,14 @@ async fn recover(
 }
 
 async fn thread(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     name: &str,
     change: ThreadChange,
     now: Time,
 ) -> Result<Outcome, StoreError> {
-    let id = match reads::find(conn, name).await? {
+    let id = match reads::find(tx.conn().await?, name).await? {
         Some(id) => id,
-        None if change == ThreadChange::Pause => match open(conn, name, now).await? {
+        None if change == ThreadChange::Pause => match open(tx.conn().await?, name, now).await? {
             Some(id) => id,
             None => return Ok(Outcome::Thread(None)),
         },
@@ -172,43 +176,35 @@ async fn thread(
     };
     let at = now.millis();
     match change {
-        ThreadChange::Pause => pause(conn, &id, now).await?,
+        ThreadChange::Pause => pause(tx, &id, now),
         ThreadChange::Resume => {
             let sql = "UPDATE threads SET state = 'open', paused_until = NULL, updated_at = ? WHERE id = ?";
-            sqlx::query(sql).bind(at).bind(&id).execute(&mut *conn).await?;
+            tx.add(sql).bind(at).bind(&id);
         }
         ThreadChange::Reset => {
             let sql = "UPDATE threads SET conversation_id = NULL, updated_at = ? WHERE id = ?";
-            sqlx::query(sql).bind(at).bind(&id).execute(&mut *conn).await?;
+            tx.add(sql).bind(at).bind(&id);
         }
     }
-    Ok(Outcome::Thread(reads::row(conn, &id).await?))
+    Ok(Outcome::Thread(reads::row(tx.conn().await?, &id).await?))
 }
 
 /// The bot falls silent on a thread, until somebody resumes it.
-pub(super) async fn pause(conn: &mut SqliteConnection, id: &str, now: Time) -> Result<(), StoreError> {
-    sqlx::query(PAUSE)
-        .bind(now.millis())
-        .bind(id)
-        .execute(&mut *conn)
-        .await?;
-    hand_over(conn, id, now).await
+pub(super) fn pause(tx: &mut Transaction<'_>, id: &str, now: Time) {
+    tx.add(PAUSE).bind(now.millis()).bind(id);
+    hand_over(tx, id, now);
 }
 
 /// A person answers on this thread from now on.
-pub(super) async fn hand_over(
-    conn: &mut SqliteConnection,
-    thread: &str,
-    now: Time,
-) -> Result<(), StoreError> {
+pub(super) fn hand_over(tx: &mut Transaction<'_>, thread: &str, now: Time) {
     let at = now.millis();
-    let query = sqlx::query(HAND_OVER)
+    tx.add(HAND_OVER)
         .bind(at)
         .bind(thread)
         .bind(thread)
+        .bind(thread)
+        .bind(at)
         .bind(thread);
-    query.bind(at).bind(thread).execute(conn).await?;
-    Ok(())
 }
 
 /// Makes the thread of an address that never wrote; none if it is no address.
@@ -242,7 +238,7 @@ async fn open(conn: &mut SqliteConnection, address: &str, now: Time) -> Result<O
 
 /// Looks through some keys for old ones; the fresh keys with the first step.
 pub(super) async fn sweep(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     fresh: &Fresh,
     step: &mut Step,
     keys_before: Time,
@@ -251,10 +247,11 @@ pub(super) async fn sweep(
     let hour = rows::hour(keys_before);
     let begins = from == i64::MIN;
     let forgotten = if begins && !step.is_forgetting() {
-        fresh.sweep(conn, step, hour).await?
+        fresh.sweep(tx, step, hour)
     } else {
         0
     };
+    let conn = tx.conn().await?;
     let next: Option<i64> = sqlx::query_scalar(STEP_END)
         .bind(from)
         .fetch_optional(&mut *conn)

@@ -19,6 +19,7 @@ mod plan_acts;
 mod reads;
 mod rows;
 mod sends;
+mod transaction;
 mod turns;
 mod writer;
 mod writes;
@@ -29,7 +30,6 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 pub use connect::Mode;
 use fresh::Fresh;
@@ -73,7 +73,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     submit: mpsc::WeakSender<Job>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<oneshot::Receiver<()>>>,
     migrated: usize,
     keys: Keyring,
     _lock: Option<File>,
@@ -98,7 +98,10 @@ impl SqliteStore {
         let readers = connect::readers(&path);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let fresh = Fresh::load(&mut conn, tuning.fresh_keys).await?;
-        let writer = tokio::spawn(writer::run(conn, fresh, queue, tuning.batch));
+        let writer = writer::start(conn, fresh, queue, tuning.batch).map_err(|error| StoreError::Open {
+            path: path.display().to_string(),
+            reason: format!("no thread for the writer: {error}"),
+        })?;
         Ok(Self {
             path,
             readers,

@@ -109,7 +109,7 @@ impl Outcome {
 }
 
 /// The number by which the table `work` knows a kind.
-pub(super) fn kind(work: Work) -> i64 {
+pub(super) const fn kind(work: Work) -> i64 {
     match work {
         Work::Turn => 1,
         Work::Send => 2,

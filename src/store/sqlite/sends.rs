@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::ops::{Op, Outcome};
+use super::ops::{Op, Outcome, kind};
 use super::rows::{self, last_part};
+use super::transaction::Transaction;
 use crate::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Route;
 use crate::domain::thread::Thread;
 use crate::domain::turn::ClaimKey;
 use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
-use crate::store::StoreError;
+use crate::store::{StoreError, Work};
 
 /// Who holds each thread's sending now, and the part behind the one that was sent.
 const READ: &str = concat!(
@@ -29,7 +30,8 @@ const READ: &str = concat!(
                AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)"
 );
 
-/// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead.
+/// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead. The kind of the
+/// work comes with its row, because for a constant the planner would go through all work of that kind.
 const WRITE: &str = "
     UPDATE deliveries SET
            state = CASE WHEN deliveries.state IN ('dead', 'sent', 'withdrawn') THEN deliveries.state ELSE j.state END,
@@ -47,9 +49,12 @@ const WRITE: &str = "
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
     UPDATE work SET token = j.token, due_at = j.due_at, first = coalesce(j.first, work.first), held = j.held
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token, value ->> 2 AS due_at, value ->> 3 AS first,
-                   value ->> 4 AS held FROM jsonb_each(?)) AS j
-     WHERE work.kind = 2 AND work.thread_id = j.thread_id;
+                   value ->> 4 AS held, value ->> 5 AS kind FROM jsonb_each(?)) AS j
+     WHERE work.kind = j.kind AND work.thread_id = j.thread_id;
     DELETE FROM work WHERE kind = 2 AND thread_id IN (SELECT value FROM jsonb_each(?))";
+
+/// The kind of all work here.
+const KIND: i64 = kind(Work::Send);
 
 /// A thread's sending as the store has it now.
 struct Held {
@@ -84,7 +89,7 @@ struct Ends {
 
 /// Settles all sends among the operations.
 pub(super) async fn settle_all(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
@@ -99,7 +104,7 @@ pub(super) async fn settle_all(
     if parts.is_empty() {
         return Ok(());
     }
-    let mut held = read(conn, &parts).await?;
+    let mut held = read(tx, &parts).await?;
     let mut ends = Ends::default();
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
         let Op::Settle(claim, settlement) = op else {
@@ -111,22 +116,21 @@ pub(super) async fn settle_all(
             None => Outcome::Fenced,
         });
     }
-    sqlx::query(WRITE)
+    tx.add(WRITE)
         .bind(rows::json(&ends.deliveries)?)
         .bind(rows::json(&ends.begun)?)
         .bind(rows::json(&ends.work)?)
-        .bind(rows::json(&ends.over)?)
-        .execute(conn)
-        .await?;
+        .bind(rows::json(&ends.over)?);
     Ok(())
 }
 
 async fn read(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     parts: &[(ThreadId, i64)],
 ) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(parts.len());
-    for row in sqlx::query(READ).bind(rows::json(parts)?).fetch_all(conn).await? {
+    tx.add(READ).bind(rows::json(parts)?);
+    for row in tx.rows().await? {
         let next = match row.try_get(2)? {
             None => None,
             Some(part) => Some(NextPart {
@@ -184,14 +188,15 @@ impl Ends {
                 self.deliveries.push(json!([
                     thread, part, "pending", null, null, null, uncounted, at, pauses
                 ]));
-                self.work.push(json!([thread, null, due.millis(), null, by]));
+                self.work
+                    .push(json!([thread, null, due.millis(), null, by, KIND]));
                 None
             }
             SendOutcome::Unknown { look_at, .. } => {
                 self.deliveries
                     .push(json!([thread, part, "unknown", null, null, null, 0, at, 0]));
                 self.work
-                    .push(json!([thread, null, look_at.millis(), null, null]));
+                    .push(json!([thread, null, look_at.millis(), null, null, KIND]));
                 None
             }
         }
@@ -205,7 +210,7 @@ impl Ends {
             return None;
         };
         if !(settlement.claim_next && next.fresh) {
-            self.work.push(json!([thread, null, at, next.part, null]));
+            self.work.push(json!([thread, null, at, next.part, null, KIND]));
             return None;
         }
         let token = ClaimToken::new();
@@ -215,7 +220,8 @@ impl Ends {
             token.as_i64(),
             settlement.lease_until.millis(),
             next.part,
-            null
+            null,
+            KIND
         ]));
         Some(SendClaim {
             key: ClaimKey {

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::ops::{Op, Outcome};
 use super::rows;
+use super::transaction::Transaction;
 use crate::domain::delivery::{DeliveryKind, SendClaim};
 use crate::domain::message::Route;
 use crate::domain::routing::send_lane;
@@ -97,7 +98,7 @@ struct Ends {
 
 /// Completes all answered turns among the operations.
 pub(super) async fn complete_all(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
@@ -112,7 +113,7 @@ pub(super) async fn complete_all(
     if threads.is_empty() {
         return Ok(());
     }
-    let held = read(conn, &threads).await?;
+    let held = read(tx, &threads).await?;
     let mut ends = Ends::default();
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
         if let Op::CompleteTurn(claim, done) = op {
@@ -122,28 +123,28 @@ pub(super) async fn complete_all(
             });
         }
     }
-    ends.write(conn).await
+    ends.write(tx)
 }
 
 /// Ends a turn without an answer.
 pub(super) async fn bury(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     claim: &TurnClaim,
     burial: &Burial,
 ) -> Result<Outcome, StoreError> {
-    let held = read(conn, &[claim.key.thread]).await?;
+    let held = read(tx, &[claim.key.thread]).await?;
     let Some(held) = owned(&held, &claim.key) else {
         return Ok(Outcome::Fenced);
     };
     let mut ends = Ends::default();
     ends.bury(claim, burial, held);
-    ends.write(conn).await?;
+    ends.write(tx)?;
     Ok(Outcome::Done)
 }
 
 /// Puts a turn back.
 pub(super) async fn defer(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     claim: &ClaimKey,
     deferral: &Deferral,
 ) -> Result<Outcome, StoreError> {
@@ -154,7 +155,7 @@ pub(super) async fn defer(
         .bind(&deferral.held)
         .bind(claim.thread.to_string())
         .bind(claim.token.as_i64())
-        .execute(conn)
+        .execute(tx.conn().await?)
         .await?;
     Ok(if done.rows_affected() == 0 {
         Outcome::Fenced
@@ -163,16 +164,10 @@ pub(super) async fn defer(
     })
 }
 
-async fn read(
-    conn: &mut SqliteConnection,
-    threads: &[ThreadId],
-) -> Result<HashMap<ThreadId, Held>, StoreError> {
+async fn read(tx: &mut Transaction<'_>, threads: &[ThreadId]) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(threads.len());
-    for row in sqlx::query(READ)
-        .bind(rows::json(threads)?)
-        .fetch_all(conn)
-        .await?
-    {
+    tx.add(READ).bind(rows::json(threads)?);
+    for row in tx.rows().await? {
         let now = Held {
             token: row.try_get(1)?,
             more: row.try_get::<Option<bool>, _>(2)?.unwrap_or(false),
@@ -337,22 +332,16 @@ impl Ends {
         }
     }
 
-    async fn write(self, conn: &mut SqliteConnection) -> Result<(), StoreError> {
-        sqlx::query(WRITE)
+    fn write(self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
+        tx.add(WRITE)
             .bind(rows::json(&self.messages)?)
             .bind(rows::json(&self.threads)?)
             .bind(rows::json(&self.deliveries)?)
             .bind(rows::json(&self.sends)?)
-            .bind(rows::json(&self.over)?)
-            .execute(&mut *conn)
-            .await?;
+            .bind(rows::json(&self.over)?);
         if !self.more.is_empty() {
             let more = rows::json(&self.more)?;
-            sqlx::query(NEXT_TURN)
-                .bind(&more)
-                .bind(&more)
-                .execute(conn)
-                .await?;
+            tx.add(NEXT_TURN).bind(&more).bind(&more);
         }
         Ok(())
     }
