@@ -139,6 +139,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         clock: clock.clone(),
         public_url: settings.server.public_url.as_deref(),
         installations: store.clone(),
+        families: store.clone(),
     };
     let channels = registry::channels(&settings.channels, &needs)?;
     let off = settings.channels_off();

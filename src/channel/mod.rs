@@ -4,6 +4,7 @@
 //! that may have been sent is there. It decides nothing about order, retries or storage, and no platform's name
 //! stands outside its folder but in the [`registry`].
 
+mod json;
 pub mod listen;
 pub mod registry;
 pub mod signature;
@@ -151,6 +152,8 @@ pub enum SendDisposition {
     Hold,
     /// The same for all accounts of its family ([`Channel::family`]).
     HoldFamily,
+    /// The same for all accounts with its credentials ([`Channel::access`]).
+    HoldAccess,
     /// This part will never be sent.
     Dead,
 }
@@ -164,6 +167,8 @@ pub enum Scope {
     Account,
     /// All deliveries of all accounts of its family ([`Channel::family`]).
     Family,
+    /// All deliveries of all accounts with its credentials ([`Channel::access`]).
+    Access,
 }
 
 /// What a look for a part that may have been sent has found.
@@ -219,9 +224,15 @@ pub trait Channel: Send + Sync + 'static {
     /// agent, and ends with it. What goes wrong here concerns nobody else.
     async fn working(&self, _claim: &TurnClaim) {}
 
-    /// The accounts that share a token, a limit or a contract with this one, by a name of the channel's: what concerns
-    /// one of them as a whole concerns all. By default each stands for itself.
+    /// The accounts of the same contract as this one, by a name of the channel's: a bill that is not paid or a limit of
+    /// the whole concerns them all. By default each stands for itself. The answer may change as the channel learns.
     fn family(&self, account: &AccountKey) -> String {
+        account.as_str().to_owned()
+    }
+
+    /// The accounts that are reached with the same credentials as this one, by a name of the channel's: what the
+    /// platform holds against those concerns them all. By default each stands for itself.
+    fn access(&self, account: &AccountKey) -> String {
         account.as_str().to_owned()
     }
 

@@ -66,6 +66,10 @@ pub(super) enum Change {
     },
     CheckWritable,
     Installation(Installing),
+    Family {
+        account: AccountKey,
+        family: String,
+    },
 }
 
 /// A write about an installation.

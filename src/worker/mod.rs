@@ -143,10 +143,10 @@ impl Workers {
         metrics::gauge!("chatbridge_held_agents").set(0.0);
         let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
         metrics::gauge!("chatbridge_held_accounts").set(0.0);
-        let sends = Arc::new(Board::with_families(
+        let sends = Arc::new(Board::with_circles(
             SENDS_PER_ACCOUNT,
             |lane| lane,
-            families(parts.channels.clone()),
+            circles(parts.channels.clone()),
         ));
         let tasks = TaskTracker::new();
         let delivery = Arc::new(Delivery {
@@ -329,16 +329,18 @@ impl Workers {
     }
 }
 
-/// The families of accounts, as their channels know them. The lane of an account's deliveries is its key.
-fn families(channels: Vec<Arc<dyn Channel>>) -> board::FamilyOf {
+/// Which accounts are paused and held together, as their channels know it. The lane of an account's deliveries is its
+/// key.
+fn circles(channels: Vec<Arc<dyn Channel>>) -> board::CirclesOf {
     Box::new(move |lane| {
-        let account = AccountKey::from_stored(lane);
-        let family = account.and_then(|account| {
-            let mut channels = channels.iter();
-            let channel = channels.find(|channel| channel.name() == account.channel())?;
-            Some(channel.family(&account))
-        });
-        family.unwrap_or_else(|| lane.to_owned())
+        let account = AccountKey::from_stored(lane)?;
+        let channel = channels
+            .iter()
+            .find(|channel| channel.name() == account.channel())?;
+        Some(board::Circles {
+            family: channel.family(&account),
+            access: channel.access(&account),
+        })
     })
 }
 

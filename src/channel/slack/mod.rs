@@ -197,7 +197,7 @@ impl Slack {
     /// What a form with a pressed button that Slack signed brings.
     fn action(&self, form: &Form) -> Result<Received, Rejection> {
         let payload = form.get("payload").unwrap_or_default();
-        let payload = serde_json::from_str(payload).map_err(|_| Rejection::Malformed {
+        let payload = super::json::read(payload.as_bytes()).ok_or(Rejection::Malformed {
             code: "not_json",
             message: "the form's field payload is not JSON",
         })?;
@@ -270,7 +270,7 @@ impl Channel for Slack {
             INTERACTIVITY => return self.action(&Form::read(body.bytes())?),
             _ => {}
         }
-        let body = serde_json::from_slice(body.bytes()).map_err(|_| Rejection::Malformed {
+        let body = super::json::read(body.bytes()).ok_or(Rejection::Malformed {
             code: "not_json",
             message: "the body is not JSON",
         })?;

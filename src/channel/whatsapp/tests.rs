@@ -58,7 +58,7 @@ fn build_with(settings: Settings, only_text: &str) -> (Arc<dyn Channel>, Arc<Man
         call_person: String::new(),
     };
     let clock = Arc::new(ManualClock::at(NOW));
-    (channel(settings, &texts, clock.clone()).unwrap(), clock)
+    (channel(settings, &texts, clock.clone(), None).unwrap(), clock)
 }
 
 fn build(settings: Settings) -> (Arc<dyn Channel>, Arc<ManualClock>) {

@@ -47,9 +47,18 @@ impl Plan {
         identifiers.iter().find_map(find)
     }
 
-    /// The message of this name, if it waits and its turn has not begun.
+    /// The message of this name, if it waits and its turn has not begun. The names may lead to several threads: one
+    /// that was known by its number only when the message came, say, and one of the user id.
     fn open_message(&self, identifiers: &[Identifier], platform_id: &str) -> Option<OpenMessage> {
-        let thread = self.thread_of(identifiers)?;
+        let threads = identifiers
+            .iter()
+            .filter_map(|name| self.found.aliases.get(&name.alias));
+        threads
+            .map(|(thread, _)| *thread)
+            .find_map(|thread| self.open_message_on(thread, platform_id))
+    }
+
+    fn open_message_on(&self, thread: ThreadId, platform_id: &str) -> Option<OpenMessage> {
         let stored = self.found.open.iter();
         let mut stored =
             stored.filter(|message| message.id.thread == thread && message.platform_id == platform_id);

@@ -15,6 +15,7 @@ mod changes;
 mod claims;
 mod clock;
 mod connect;
+mod families;
 mod hints;
 mod installations;
 mod lanes;

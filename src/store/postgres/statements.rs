@@ -23,6 +23,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("acts: ADOPT", acts::ADOPT),
         ("acts: ADOPTED", acts::ADOPTED),
         ("acts: PAUSE", acts::PAUSE),
+        ("acts: FORMER", acts::FORMER),
+        ("acts: READDRESS", acts::READDRESS),
         ("changes: RECOVER", changes::RECOVER),
         ("changes: TRY_HELD", changes::TRY_HELD),
         ("changes: MOVE_LANES", changes::MOVE_LANES),

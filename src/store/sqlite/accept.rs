@@ -195,5 +195,6 @@ async fn write(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), StoreError> 
             .bind(thread.to_string());
     }
     names::adopt_and_pause(tx, plan);
+    names::readdress(tx, plan);
     acts::write(tx, plan).await
 }

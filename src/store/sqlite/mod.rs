@@ -10,6 +10,7 @@ mod acts;
 mod changes;
 mod claims;
 mod connect;
+mod families;
 mod fresh;
 mod installations;
 mod reads;

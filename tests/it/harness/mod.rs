@@ -17,6 +17,7 @@ mod slack_sockets;
 mod slack_stub;
 pub(crate) mod source;
 mod stub;
+mod terminal;
 mod traffic;
 mod web;
 mod whatsapp_webhooks;
@@ -25,7 +26,7 @@ mod world;
 
 pub(crate) use agent_stub::AgentStub;
 pub(crate) use config::Config;
-pub(crate) use daemon::{Daemon, Finished, run};
+pub(crate) use daemon::{Daemon, Finished, run, run_on_terminal};
 pub(crate) use database::{Lock, pretend_newer};
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{
     AgentStub, Config, DEADLINE, Daemon, Finished, Incoming, MetaStub, Metrics, Person, Reply, SlackEvent,
-    SlackStub, get, post, run, slack_signature, webhook, whatsapp_signature,
+    SlackStub, get, post, run, run_on_terminal, slack_signature, webhook, whatsapp_signature,
 };
 
 /// Slack's signing secret.
@@ -187,6 +187,14 @@ impl World {
             &[arguments, &["--config", &file]].concat(),
             self.config.environment(),
         )
+    }
+
+    /// The same on a terminal where somebody types this.
+    #[track_caller]
+    pub(crate) fn cli_on_terminal(&self, arguments: &[&str], typed: &str) -> Finished {
+        let file = self.home().join("chatbridge.toml").display().to_string();
+        let arguments = [arguments, &["--config", &file]].concat();
+        run_on_terminal(self.home(), &arguments, self.config.environment(), typed)
     }
 
     /// A look at the daemon's metrics.

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod colleagues;
+mod families;
 mod histories;
 mod identity;
 mod installing;

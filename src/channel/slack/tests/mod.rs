@@ -69,7 +69,8 @@ fn build(settings: Settings, clock: Arc<ManualClock>, store: Arc<Memory>) -> Sla
         texts: &texts,
         clock,
         public_url: Some("https://bridge.example"),
-        installations: store,
+        installations: store.clone(),
+        families: store,
     };
     Slack::new(settings, &needs).unwrap()
 }
