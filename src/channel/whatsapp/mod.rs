@@ -150,17 +150,21 @@ impl Channel for WhatsApp {
         render::parts(text, links)
     }
 
-    async fn working(&self, claim: &TurnClaim) {
+    /// Meta takes it back by itself when the reply arrives, or after a while.
+    async fn working(&self, claim: &TurnClaim, over: CancellationToken) {
         let Some(latest) = claim.messages.last() else {
             return;
         };
         let number = claim.thread.account.account();
-        loop {
-            if let Err(why) = self.client.show_typing(number, &latest.platform_id).await {
-                debug!(turn = %claim.turn, why, "it is not shown that an answer is on its way");
+        let show = async {
+            loop {
+                if let Err(why) = self.client.show_typing(number, &latest.platform_id).await {
+                    debug!(turn = %claim.turn, why, "it is not shown that an answer is on its way");
+                }
+                tokio::time::sleep(TYPING_AGAIN).await;
             }
-            tokio::time::sleep(TYPING_AGAIN).await;
-        }
+        };
+        over.run_until_cancelled(show).await;
     }
 
     /// The numbers with the same access token: Meta's limits of the app and refusals of the token or of the business

@@ -1,5 +1,7 @@
 //! What people do besides writing, between the database and the [`plan`](super::plan): edits, withdrawals, acts.
 
+mod stops;
+
 use std::collections::HashSet;
 
 use serde_json::json;
@@ -66,6 +68,8 @@ const WRITE_RATINGS: &str = "
 pub(super) struct Asked {
     messages: Vec<(String, String)>,
     parts: HashSet<(ThreadId, i64)>,
+    /// Answers that are called off, by a name of their thread, and when.
+    stops: Vec<(AliasKey, Time)>,
     /// Rooms that are to hear of a part's thread.
     rooms: Vec<(DeliveryId, String)>,
 }
@@ -102,6 +106,13 @@ impl Asked {
                 self.parts.insert((part.thread, part.number));
                 let room = act.alert.as_ref().map(|alert| alert.room.clone());
                 self.rooms.extend(room.map(|room| (*part, room)));
+            }
+            Whereabouts::Known { identifiers } => {
+                names.extend(identifiers.iter().map(|name| name.alias.clone()));
+                if act.deed == Deed::Stop {
+                    self.stops
+                        .extend(identifiers.iter().map(|name| (name.alias.clone(), act.at)));
+                }
             }
             Whereabouts::Place { identifiers, .. } => {
                 names.extend(identifiers.iter().map(|name| name.alias.clone()));
@@ -155,6 +166,7 @@ impl Asked {
                 found.threads.insert(thread, now);
             }
         }
+        stops::read(conn, &self.stops, found).await?;
         let room = |(part, room): &(DeliveryId, String)| found.parts.get(part)?.account.alias(&[room]);
         Ok(self.rooms.iter().filter_map(room).collect())
     }
@@ -196,6 +208,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<()
             .execute(&mut *conn)
             .await?;
     }
+    stops::write(conn, &plan.stops).await?;
     for (thread, at) in &plan.silenced {
         super::changes::pause(conn, &thread.to_string(), *at).await?;
     }

@@ -45,6 +45,8 @@ pub(super) struct Plan {
     pub(super) resets: Vec<ThreadId>,
     /// Threads on which the bot falls silent until somebody resumes it.
     pub(super) silenced: Vec<(ThreadId, Time)>,
+    /// Threads whose answers are called off: what was written until the first time, at the second.
+    pub(super) stops: Vec<(ThreadId, Time, Time)>,
     /// What people say of answers, as rows.
     pub(super) ratings: Vec<serde_json::Value>,
     /// Aliases that lead nowhere any more.

@@ -11,7 +11,7 @@ use crate::domain::identity::{self, Binding, Identifier, Resolution, Strength};
 use crate::domain::message::{Accepted, Opens};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
-use crate::domain::{DeliveryId, ThreadId, Time};
+use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
 
 /// What stands in an alert for the address of the thread that it is about.
 const THREAD: &str = "{thread}";
@@ -88,11 +88,24 @@ impl Plan {
                 return Accepted::Unknown;
             }
         }
+        if let Whereabouts::Known { identifiers } = &act.on
+            && self.thread_of(identifiers).is_none()
+        {
+            return Accepted::Unknown;
+        }
         if !self.take_keys(&act.keys, at) {
             return Accepted::Duplicate;
         }
         let Some((thread, account, address)) = self.whereabouts(act, at) else {
             return Accepted::Unknown;
+        };
+        let stopped = if act.deed == Deed::Stop {
+            match self.stop(thread, act.at, at) {
+                Some(asking) => Some(Accepted::Stopped(asking)),
+                None => return Accepted::Unknown,
+            }
+        } else {
+            None
         };
         if !self.do_deed(act, thread, at) {
             return Accepted::Duplicate;
@@ -103,7 +116,7 @@ impl Plan {
         if let Some(alert) = &act.alert {
             self.alert(alert, &account, &address, at);
         }
-        Accepted::Done(act.deed.label())
+        stopped.unwrap_or(Accepted::Done(act.deed.label()))
     }
 
     /// The thread that an act concerns, its account and its address.
@@ -112,6 +125,11 @@ impl Plan {
             Whereabouts::Delivery(part) => {
                 let ours = self.found.parts.get(part)?;
                 return Some((part.thread, ours.account.clone(), ours.address.clone()));
+            }
+            Whereabouts::Known { identifiers } => {
+                let thread = self.thread_of(identifiers)?;
+                let address = self.found.threads.get(&thread)?.address.clone();
+                return Some((thread, act.account.clone(), address));
             }
             Whereabouts::Place {
                 identifiers,
@@ -150,7 +168,7 @@ impl Plan {
     /// Does it. False if it was done already.
     fn do_deed(&mut self, act: &Act, thread: ThreadId, at: Time) -> bool {
         match &act.deed {
-            Deed::Explain => {}
+            Deed::Explain | Deed::Stop => {}
             Deed::Reset { also } => {
                 let further = also
                     .iter()
@@ -172,7 +190,7 @@ impl Plan {
             Deed::Rate { person, helpful } => {
                 let turn = match &act.on {
                     Whereabouts::Delivery(part) => self.found.parts.get(part).and_then(|part| part.turn),
-                    Whereabouts::Place { .. } => None,
+                    Whereabouts::Known { .. } | Whereabouts::Place { .. } => None,
                 };
                 let Some(turn) = turn else { return false };
                 let (helpful, when) = (i64::from(*helpful), act.at.millis());
@@ -183,6 +201,21 @@ impl Plan {
             }
         }
         true
+    }
+
+    /// Calls off what was written on a thread until `until`. None if there is nothing to call off; else the claim under
+    /// which it is being asked, if it is.
+    fn stop(&mut self, thread: ThreadId, until: Time, at: Time) -> Option<Option<ClaimToken>> {
+        let stored = self.found.stoppable.remove(&(thread, until));
+        // It may have come in this very batch.
+        let fresh = self.messages.iter().any(|message| {
+            message.id.thread == thread && message.state == "pending" && message.sent_at <= until
+        });
+        if !fresh && !stored.is_some_and(|stored| stored.waits) {
+            return None;
+        }
+        self.stops.push((thread, until, at));
+        Some(stored.and_then(|stored| stored.asking))
     }
 
     /// What a thread gets to read whatever else it heard lately: somebody asked for it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::message::{Lane, Receipt, Route};
 use crate::domain::thread::ThreadState;
-use crate::domain::{DedupKey, DeliveryId, MessageId, ThreadId, Time};
+use crate::domain::{ClaimToken, DedupKey, DeliveryId, MessageId, ThreadId, Time};
 
 /// A thread as far as accepting concerns it.
 #[derive(Debug, Clone)]
@@ -57,6 +57,15 @@ pub(super) struct SentPart {
     pub(super) address: AliasKey,
 }
 
+/// What a person who calls off an answer may still reach.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stoppable {
+    /// The claim under which its messages are being asked.
+    pub(super) asking: Option<ClaimToken>,
+    /// Whether there is anything to call off.
+    pub(super) waits: bool,
+}
+
 /// What the read found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -69,6 +78,8 @@ pub(super) struct Found {
     pub(super) open: Vec<OpenMessage>,
     /// Parts that acts are about.
     pub(super) parts: HashMap<DeliveryId, SentPart>,
+    /// What can be called off, by thread and by when somebody wanted that.
+    pub(super) stoppable: HashMap<(ThreadId, Time), Stoppable>,
 }
 
 /// A thread to write: new, or with a message more.
