@@ -32,7 +32,13 @@ fn with_oauth(config: &mut Config) {
 
 fn everything(config: &mut Config) {
     with_oauth(config);
+    suggesting(config);
     config.set("slack.command", "/shop").set("slack.feedback", true);
+}
+
+fn suggesting(config: &mut Config) {
+    let prompts = json!(["Where is my order?", "Do you repair zips?"]);
+    config.set("slack.agent_view", true).set("slack.prompts", prompts);
 }
 
 /// A feature of the configuration, and what Slack's documentation says that it takes: scopes and events.
@@ -76,6 +82,40 @@ const NEEDS: &[Needs] = &[
         &["message.channels", "message.groups", "message.im", "message.mpim"],
     ),
     (
+        "an agent's status and stop button",
+        |config| {
+            config.set("slack.agent_view", true);
+        },
+        &["chat:write", "assistant:write"],
+        &["agent_session_stopped", "message.im"],
+    ),
+    (
+        "an agent's suggestions",
+        suggesting,
+        &["assistant:write"],
+        &["app_home_opened"],
+    ),
+    (
+        "an assistant",
+        |config| {
+            config.set("slack.agent_view", "assistant");
+        },
+        &["chat:write", "assistant:write", "im:history"],
+        &[
+            "assistant_thread_started",
+            "assistant_thread_context_changed",
+            "message.im",
+        ],
+    ),
+    (
+        "a reaction",
+        |config| {
+            config.set("slack.reaction", "eyes");
+        },
+        &["reactions:write"],
+        &[],
+    ),
+    (
         "the command",
         |config| {
             config.set("slack.command", "/shop");
@@ -114,11 +154,17 @@ fn nothing_is_asked_for_what_is_off() {
     let quiet = manifest(|config| {
         config.set("slack.command", "");
     });
-    assert!(!texts(&quiet, "/oauth_config/scopes/bot").contains(&"commands"));
+    for absent in ["commands", "assistant:write", "reactions:write"] {
+        assert!(
+            !texts(&quiet, "/oauth_config/scopes/bot").contains(&absent),
+            "{absent}"
+        );
+    }
     for absent in [
         "/oauth_config/redirect_urls",
         "/features/slash_commands",
         "/features/agent_view",
+        "/features/assistant_view",
         "/settings/interactivity",
     ] {
         assert_eq!(quiet.pointer(absent), None, "{absent}");
@@ -149,6 +195,26 @@ fn what_is_on_has_its_address() {
         open.pointer("/settings/interactivity/is_enabled"),
         Some(&json!(true))
     );
+}
+
+#[test]
+fn an_agent_says_what_it_is_and_suggests() {
+    let agent = manifest(suggesting);
+    let prompts = json!([{"title": "Where is my order?", "message": "Where is my order?"},
+        {"title": "Do you repair zips?", "message": "Do you repair zips?"}]);
+    assert_eq!(
+        agent["features"]["agent_view"],
+        json!({"agent_description": "Support Bot answers your questions.", "suggested_prompts": prompts})
+    );
+    assert_eq!(agent.pointer("/features/assistant_view"), None);
+    let assistant = manifest(|config| {
+        config.set("slack.agent_view", "assistant");
+    });
+    assert_eq!(
+        assistant["features"]["assistant_view"],
+        json!({"assistant_description": "Support Bot answers your questions."})
+    );
+    assert_eq!(assistant.pointer("/features/agent_view"), None);
 }
 
 #[test]
@@ -254,7 +320,17 @@ fn slacks_schema_takes_it() {
     let quiet = |config: &mut Config| {
         config.set("slack.follow_threads", false).set("slack.command", "");
     };
-    for manifest in [manifest(|_| {}), manifest(everything), manifest(quiet)] {
+    let assistant = |config: &mut Config| {
+        suggesting(config);
+        config.set("slack.agent_view", "assistant");
+    };
+    let all = [
+        manifest(|_| {}),
+        manifest(everything),
+        manifest(quiet),
+        manifest(assistant),
+    ];
+    for manifest in all {
         if let Err(error) = schemas.validate(&manifest, index) {
             panic!("{error}\n{manifest}");
         }

@@ -16,13 +16,13 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::Slack;
 use super::client::Trouble;
 use super::deliver::Target;
 use super::envelope::Envelope;
 use super::errors::{self, Class};
 use super::opening::{self, Gesture};
 use super::settings::{AgentView, Settings};
-use super::Slack;
 use crate::channel::Aside;
 use crate::domain::texts::Texts;
 use crate::domain::turn::TurnClaim;
@@ -51,6 +51,10 @@ const NO_AGENT: Duration = Duration::from_hours(1);
 
 /// So many suggestions may be on their way at once; more are left out.
 const MOST_ASIDES: usize = 64;
+
+/// How often and how long a suggestion waits for Slack to take it.
+const SUGGEST_TRIES: usize = 10;
+const SUGGEST_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest title that we give, in characters: Slack takes 200, and shows fewer.
 const LONGEST_TITLE: usize = 80;
@@ -320,9 +324,7 @@ impl Slack {
                 let Some(call) = surface.prompts(&channel, thread_ts.as_deref()) else {
                     return;
                 };
-                if let Err(trouble) = self.try_call(account, method, &call).await {
-                    self.tell(account, method, &trouble);
-                }
+                self.suggest(account, method, &call).await;
             }
             Ok(Gesture::Stopped { channel, thread_ts }) => {
                 let Some(sign) = surface.sign(account, self.clock.now()) else {
@@ -340,6 +342,19 @@ impl Slack {
                 }
             }
             Err(error) => tracing::debug!(%account, %error, "an aside that nobody understands"),
+        }
+    }
+}
+
+impl Slack {
+    /// Suggests, soon or not at all: the person begins to write.
+    async fn suggest(&self, account: &AccountKey, method: &'static str, call: &Value) {
+        for _ in 0..SUGGEST_TRIES {
+            match self.try_call(account, method, call).await {
+                Ok(_) => return,
+                Err(Trouble::Limited(after)) if after <= SUGGEST_WITHIN => sleep(after).await,
+                Err(trouble) => return self.tell(account, method, &trouble),
+            }
         }
     }
 }

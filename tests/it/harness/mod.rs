@@ -13,6 +13,7 @@ pub(crate) mod slack_door;
 mod slack_events;
 mod slack_oauth;
 mod slack_stub;
+mod slack_surface;
 pub(crate) mod source;
 mod stub;
 mod traffic;

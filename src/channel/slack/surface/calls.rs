@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Trouble;
 use crate::channel::slack::Slack;
 use crate::channel::slack::errors::{self, Class};
+use crate::channel::{SendDisposition, SendError};
 use crate::domain::{AccountKey, Time};
 
 /// A method that Slack refuses to this app is left alone for so long.
@@ -19,6 +20,9 @@ const TELL_EVERY: Duration = Duration::from_mins(10);
 
 /// What Slack warns of while the stop button does nothing (docs.slack.dev, `agent_session_stopped`).
 const NO_STOP_BUTTON: &str = "missing_agent_session_stopped_event_subscription";
+
+/// When to try again while there is no token yet: the daemon has just begun.
+const NOT_YET: Duration = Duration::from_millis(200);
 
 /// When an account's failures were last told.
 #[derive(Default)]
@@ -37,6 +41,14 @@ impl Told {
     }
 }
 
+/// No call without a token.
+fn unavailable(error: SendError) -> Trouble {
+    match error.disposition {
+        SendDisposition::Pause { .. } => Trouble::Limited(NOT_YET),
+        _ => Trouble::Refused(error.code),
+    }
+}
+
 impl Slack {
     /// Calls a method for an account, unless Slack wants a pause of it or refuses it as such.
     pub(super) async fn try_call(
@@ -48,7 +60,6 @@ impl Slack {
         if let Some(after) = self.pace.limited(account, method, self.clock.now()) {
             return Err(Trouble::Limited(after));
         }
-        let unavailable = |error: crate::channel::SendError| Trouble::Refused(error.code);
         let token = self.installations.token(&self.client, account).await;
         let token = token.map_err(unavailable)?;
         let mut outcome = self.client.post(method, &token, arguments).await;

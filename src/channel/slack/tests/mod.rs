@@ -8,6 +8,7 @@ mod look_up;
 mod people;
 mod policy;
 mod stub;
+mod surface;
 mod web_api;
 
 use std::path::Path;
