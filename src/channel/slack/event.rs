@@ -50,10 +50,9 @@ impl Reader {
     ) -> Result<Vec<Arrival>, Reason> {
         let mention = match text(envelope.event, "type") {
             Some("app_mention") => true,
-            Some("message") => false,
+            Some("message" | opening::STOPPED) => false,
             Some("app_uninstalled") => return Err("app_uninstalled"),
             Some("tokens_revoked") => return Err("tokens_revoked"),
-            Some(opening::STOPPED) => false,
             Some(opening::STARTED | opening::OPENED) if self.rooted => return Err("opened"),
             _ => return Err("unknown_event"),
         };

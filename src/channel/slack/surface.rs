@@ -43,7 +43,7 @@ const TAKE_BACK: [Duration; 5] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
     Duration::from_secs(30),
-    Duration::from_secs(60),
+    Duration::from_mins(1),
 ];
 
 /// For how long an app that is no agent is taken for an assistant, before it is tried again whether it is one.

@@ -11,7 +11,7 @@ use crate::domain::identity::{self, Binding, Identifier, Resolution, Strength};
 use crate::domain::message::{Accepted, Opens};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
-use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
+use crate::domain::{DeliveryId, ThreadId, Time};
 
 /// What stands in an alert for the address of the thread that it is about.
 const THREAD: &str = "{thread}";
@@ -101,8 +101,8 @@ impl Plan {
         };
         let stopped = if act.deed == Deed::Stop {
             match self.stop(thread, act.at, at) {
-                Some(asking) => Some(Accepted::Stopped(asking)),
-                None => return Accepted::Unknown,
+                Accepted::Unknown => return Accepted::Unknown,
+                stopped => Some(stopped),
             }
         } else {
             None
@@ -203,19 +203,18 @@ impl Plan {
         true
     }
 
-    /// Calls off what was written on a thread until `until`. None if there is nothing to call off; else the claim under
-    /// which it is being asked, if it is.
-    fn stop(&mut self, thread: ThreadId, until: Time, at: Time) -> Option<Option<ClaimToken>> {
+    /// Calls off what was written on a thread until `until`, if there is anything to call off.
+    fn stop(&mut self, thread: ThreadId, until: Time, at: Time) -> Accepted {
         let stored = self.found.stoppable.remove(&(thread, until));
         // It may have come in this very batch.
         let fresh = self.messages.iter().any(|message| {
             message.id.thread == thread && message.state == "pending" && message.sent_at <= until
         });
         if !fresh && !stored.is_some_and(|stored| stored.waits) {
-            return None;
+            return Accepted::Unknown;
         }
         self.stops.push((thread, until, at));
-        Some(stored.and_then(|stored| stored.asking))
+        Accepted::Stopped(stored.and_then(|stored| stored.asking))
     }
 
     /// What a thread gets to read whatever else it heard lately: somebody asked for it.
