@@ -35,6 +35,7 @@ mod promises;
 mod second_opinion;
 mod slack;
 mod slack_actions;
+mod slack_agent_opening;
 mod slack_agent_stop;
 mod slack_agent_view;
 mod slack_edits;

@@ -52,7 +52,10 @@ impl Slack {
             self.pace.limit(account, method, until);
         };
         match self.installations.token(&self.client, account).await {
-            Ok(token) => deliver::look_up(&self.client, &token, &target, claim, now, limited).await,
+            Ok(token) => {
+                let look = deliver::look_up(&self.client, &token, &target, claim, now, limited);
+                tokio::join!(look, self.show_idle(&claim.thread.account, &target)).0
+            }
             // Without a token nothing can be sent again either: there is time.
             Err(_) => LookUp::Later(LOOK_AGAIN),
         }

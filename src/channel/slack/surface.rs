@@ -6,6 +6,7 @@
 //! it rests for a while.
 
 mod calls;
+mod gestures;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,7 +22,7 @@ use super::client::Trouble;
 use super::deliver::Target;
 use super::envelope::Envelope;
 use super::errors::{self, Class};
-use super::opening::{self, Gesture};
+use super::opening;
 use super::settings::{AgentView, Settings};
 use crate::channel::Aside;
 use crate::domain::texts::Texts;
@@ -51,10 +52,6 @@ const NO_AGENT: Duration = Duration::from_hours(1);
 
 /// So many suggestions may be on their way at once; more are left out.
 const MOST_ASIDES: usize = 64;
-
-/// How often and how long a suggestion waits for Slack to take it.
-const SUGGEST_TRIES: usize = 10;
-const SUGGEST_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest title that we give, in characters: Slack takes 200, and shows fewer.
 const LONGEST_TITLE: usize = 80;
@@ -309,53 +306,6 @@ impl Slack {
             }
         }
         tracing::warn!(account = %spot.account, method, "Slack still shows that an answer is on its way; it could not be told otherwise");
-    }
-
-    /// Shows what somebody's opening or stopping asks for.
-    pub(super) async fn attend(&self, aside: &Aside) {
-        let (account, surface) = (&aside.account, &self.surface);
-        let Ok(_seat) = surface.asides.try_acquire() else {
-            tracing::debug!(%account, "too many opened the bot at once: no suggestions for one of them");
-            return;
-        };
-        match serde_json::from_value(aside.what.clone()) {
-            Ok(Gesture::Opened { channel, thread_ts }) => {
-                let method = "assistant.threads.setSuggestedPrompts";
-                let Some(call) = surface.prompts(&channel, thread_ts.as_deref()) else {
-                    return;
-                };
-                self.suggest(account, method, &call).await;
-            }
-            Ok(Gesture::Stopped { channel, thread_ts }) => {
-                let Some(sign) = surface.sign(account, self.clock.now()) else {
-                    return;
-                };
-                let spot = Spot {
-                    account: account.clone(),
-                    channel,
-                    ts: thread_ts,
-                };
-                let place = surface.place(&spot);
-                // Whoever shows something there takes it back without being told to.
-                if let Ok(_alone) = place.try_lock() {
-                    self.show_no_more(sign, &spot).await;
-                }
-            }
-            Err(error) => tracing::debug!(%account, %error, "an aside that nobody understands"),
-        }
-    }
-}
-
-impl Slack {
-    /// Suggests, soon or not at all: the person begins to write.
-    async fn suggest(&self, account: &AccountKey, method: &'static str, call: &Value) {
-        for _ in 0..SUGGEST_TRIES {
-            match self.try_call(account, method, call).await {
-                Ok(_) => return,
-                Err(Trouble::Limited(after)) if after <= SUGGEST_WITHIN => sleep(after).await,
-                Err(trouble) => return self.tell(account, method, &trouble),
-            }
-        }
     }
 }
 
