@@ -59,8 +59,19 @@ pub struct Received {
     pub dropped: Vec<&'static str>,
     /// Installations that came to an end.
     pub farewells: Vec<Farewell>,
+    /// What is to be shown to people once everything is stored.
+    pub asides: Vec<Aside>,
     /// What the platform gets once everything is stored.
     pub answer: Acknowledgement,
+}
+
+/// Something to show to people that is worth nothing later: it is not stored, and nobody waits for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aside {
+    /// The installation.
+    pub account: AccountKey,
+    /// What is to be shown, in the channel's own words.
+    pub what: serde_json::Value,
 }
 
 /// An installation came to an end.
@@ -220,9 +231,13 @@ pub trait Channel: Send + Sync + 'static {
     /// seconds.
     fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection>;
 
-    /// Shows the person that an answer is on its way, until it is dropped: it is called beside the question to the
-    /// agent, and ends with it. What goes wrong here concerns nobody else.
-    async fn working(&self, _claim: &TurnClaim) {}
+    /// Shows the person that an answer is on its way, and takes that back once `over` is cancelled: the turn was
+    /// answered, put back, given up or called off, or the daemon ends. It runs beside the question to the agent; what
+    /// goes wrong here concerns nobody else.
+    async fn working(&self, _claim: &TurnClaim, _over: CancellationToken) {}
+
+    /// Shows people something. It runs beside everything else, and what goes wrong here concerns nobody else.
+    async fn aside(&self, _aside: &Aside) {}
 
     /// The accounts of the same contract as this one, by a name of the channel's: a bill that is not paid or a limit of
     /// the whole concerns them all. By default each stands for itself. The answer may change as the channel learns.

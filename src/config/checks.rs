@@ -21,6 +21,7 @@ pub(super) fn check(gathered: &mut Gathered) {
     numbers(gathered, &mut problems);
     allowed_and_denied(gathered, &mut problems);
     installing(gathered, &mut problems);
+    shown_at_slack(gathered, &mut problems);
     gathered.problems.append(&mut problems);
 }
 
@@ -191,6 +192,31 @@ fn installing(gathered: &Gathered, problems: &mut Vec<Problem>) {
     }
     if there(id) && !there(address) {
         wanted(id, address, "the address to which Slack sends people back");
+    }
+}
+
+/// Suggestions are an agent's, reactions a plain bot's.
+fn shown_at_slack(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    let view = gathered.entries.get(&("slack", "agent_view"));
+    let is_agent = view.is_some_and(|view| !matches!(view.value, ValueKind::Boolean(false)));
+    let (prompts, reaction) = (("slack", "prompts"), ("slack", "reaction"));
+    if !is_agent && !ids(gathered, prompts).is_empty() {
+        let message =
+            "needs slack.agent_view: a plain bot suggests nothing; set it too, or remove slack.prompts";
+        problems.push(Problem::new(
+            "slack.prompts",
+            origin(gathered, prompts),
+            message.to_owned(),
+        ));
+    }
+    let reacts = gathered.entries.get(&reaction).and_then(text);
+    if is_agent && reacts.is_some_and(|name| !name.trim().is_empty()) {
+        let message = "is of no use beside slack.agent_view, which shows a status; remove one of the two";
+        problems.push(Problem::new(
+            "slack.reaction",
+            origin(gathered, reaction),
+            message.to_owned(),
+        ));
     }
 }
 

@@ -9,6 +9,7 @@ mod delivery;
 mod dispatcher;
 mod intake;
 mod janitor;
+mod stops;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use crate::store::{Store, StoreError, Work};
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
+use stops::Stops;
 
 /// Section `turn` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -134,6 +136,7 @@ pub struct Workers {
     sends: Arc<Board>,
     dispatcher: Arc<Dispatcher>,
     delivery: Arc<Delivery>,
+    stops: Arc<Stops>,
     tasks: TaskTracker,
 }
 
@@ -149,6 +152,7 @@ impl Workers {
             circles(parts.channels.clone()),
         ));
         let tasks = TaskTracker::new();
+        let stops = Arc::new(Stops::default());
         let delivery = Arc::new(Delivery {
             parts: parts.clone(),
             board: sends.clone(),
@@ -164,6 +168,9 @@ impl Workers {
                 .agent_timeout
                 .saturating_mul(4)
                 .saturating_add(Duration::from_mins(1)),
+            stops: stops.clone(),
+            shown: TaskTracker::new(),
+            ending: CancellationToken::new(),
         });
         Self {
             parts,
@@ -171,6 +178,7 @@ impl Workers {
             sends,
             dispatcher,
             delivery,
+            stops,
             tasks,
         }
     }
@@ -181,6 +189,7 @@ impl Workers {
             parts: self.parts.clone(),
             turns: self.turns.clone(),
             sends: self.sends.clone(),
+            stops: self.stops.clone(),
         })
     }
 
@@ -229,6 +238,7 @@ impl Workers {
         let _ = tokio::join!(asking, sending);
         self.tasks.close();
         hard.run_until_cancelled(self.tasks.wait()).await;
+        self.dispatcher.take_back().await;
         stop.cancel();
         background.close();
         background.wait().await;

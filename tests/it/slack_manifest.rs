@@ -32,6 +32,7 @@ fn with_oauth(config: &mut Config) {
 
 fn everything(config: &mut Config) {
     with_oauth(config);
+    suggesting(config);
     config.set("slack.command", "/shop").set("slack.feedback", true);
 }
 
@@ -41,6 +42,11 @@ fn by_socket(config: &mut Config) {
         .unset("server.public_url")
         .unset("slack.signing_secret")
         .set("slack.app_token", APP_TOKEN);
+}
+
+fn suggesting(config: &mut Config) {
+    let prompts = json!(["Where is my order?", "Do you repair zips?"]);
+    config.set("slack.agent_view", true).set("slack.prompts", prompts);
 }
 
 /// A feature of the configuration, and what Slack's documentation says that it takes: scopes and events.
@@ -82,6 +88,40 @@ const NEEDS: &[Needs] = &[
         },
         &["channels:history", "groups:history", "im:history", "mpim:history"],
         &["message.channels", "message.groups", "message.im", "message.mpim"],
+    ),
+    (
+        "an agent's status and stop button",
+        |config| {
+            config.set("slack.agent_view", true);
+        },
+        &["chat:write", "assistant:write"],
+        &["agent_session_stopped", "message.im"],
+    ),
+    (
+        "an agent's suggestions",
+        suggesting,
+        &["assistant:write"],
+        &["app_home_opened"],
+    ),
+    (
+        "an assistant",
+        |config| {
+            config.set("slack.agent_view", "assistant");
+        },
+        &["chat:write", "assistant:write", "im:history"],
+        &[
+            "assistant_thread_started",
+            "assistant_thread_context_changed",
+            "message.im",
+        ],
+    ),
+    (
+        "a reaction",
+        |config| {
+            config.set("slack.reaction", "eyes");
+        },
+        &["reactions:write"],
+        &[],
     ),
     (
         "the command",
@@ -132,11 +172,17 @@ fn nothing_is_asked_for_what_is_off() {
     let quiet = manifest(|config| {
         config.set("slack.command", "");
     });
-    assert!(!texts(&quiet, "/oauth_config/scopes/bot").contains(&"commands"));
+    for absent in ["commands", "assistant:write", "reactions:write"] {
+        assert!(
+            !texts(&quiet, "/oauth_config/scopes/bot").contains(&absent),
+            "{absent}"
+        );
+    }
     for absent in [
         "/oauth_config/redirect_urls",
         "/features/slash_commands",
         "/features/agent_view",
+        "/features/assistant_view",
         "/settings/interactivity",
     ] {
         assert_eq!(quiet.pointer(absent), None, "{absent}");
@@ -193,6 +239,26 @@ fn manifest_with_oauth_by_socket() -> Value {
         with_oauth(config);
         config.set("slack.app_token", APP_TOKEN);
     })
+}
+
+#[test]
+fn an_agent_says_what_it_is_and_suggests() {
+    let agent = manifest(suggesting);
+    let prompts = json!([{"title": "Where is my order?", "message": "Where is my order?"},
+        {"title": "Do you repair zips?", "message": "Do you repair zips?"}]);
+    assert_eq!(
+        agent["features"]["agent_view"],
+        json!({"agent_description": "Support Bot answers your questions.", "suggested_prompts": prompts})
+    );
+    assert_eq!(agent.pointer("/features/assistant_view"), None);
+    let assistant = manifest(|config| {
+        config.set("slack.agent_view", "assistant");
+    });
+    assert_eq!(
+        assistant["features"]["assistant_view"],
+        json!({"assistant_description": "Support Bot answers your questions."})
+    );
+    assert_eq!(assistant.pointer("/features/agent_view"), None);
 }
 
 #[test]
@@ -305,13 +371,19 @@ fn slacks_schema_takes_it() {
         everything(config);
         config.set("slack.app_token", APP_TOKEN);
     };
-    for manifest in [
+    let assistant = |config: &mut Config| {
+        suggesting(config);
+        config.set("slack.agent_view", "assistant");
+    };
+    let all = [
         manifest(|_| {}),
         manifest(everything),
         manifest(quiet),
         manifest(by_socket),
         manifest(all_by_socket),
-    ] {
+        manifest(assistant),
+    ];
+    for manifest in all {
         if let Err(error) = schemas.validate(&manifest, index) {
             panic!("{error}\n{manifest}");
         }

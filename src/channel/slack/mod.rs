@@ -6,9 +6,9 @@
 //! Out: `render` (the answer as Slack's text), `buttons` (what stands below it), `pace` (how fast), `deliver` (sending
 //! and looking), `respond` (answers to a command), `client` (the calls), `errors` (what refusals mean). Both:
 //! `installations` (where the app is installed, and as whom it speaks there): `installation` (by the static token),
-//! `visiting`, `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed), `holds`
-//! (where Slack refuses us). `manifest` says what of all that Slack must allow. Where nobody can reach us, `socket`
-//! fetches what comes in.
+//! `visiting`, `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed),
+//! `holds` (where Slack refuses us). `surface` and `opening`: what people see of the bot at work, and what they do there.
+//! `manifest` says what of all that Slack must allow. Where nobody can reach us, `socket` fetches what comes in.
 
 mod actions;
 mod buttons;
@@ -27,6 +27,7 @@ mod installations;
 pub mod manifest;
 mod message;
 mod oauth;
+mod opening;
 mod pace;
 mod policy;
 mod posting;
@@ -37,13 +38,14 @@ mod revision;
 mod settings;
 mod socket;
 mod state;
+mod surface;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod visiting;
 mod words;
 
-pub use settings::{Connect, Settings};
+pub use settings::{AgentView, Connect, MOST_PROMPTS, Settings};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,15 +59,14 @@ use super::listen::Sink;
 use super::registry::Needs;
 use super::visit::{Page, Visit};
 use super::{
-    Acknowledgement, Channel, Endpoint, Farewell, LookUp, Received, Rejection, SendDisposition, SendError,
-    Sent, UnknownPolicy, WebhookRequest,
+    Acknowledgement, Aside, Channel, Endpoint, Farewell, LookUp, Received, Rejection, SendError, Sent,
+    WebhookRequest,
 };
 use crate::domain::delivery::SendClaim;
 use crate::domain::installation::{InstallationStore, KeepError};
 use crate::domain::message::Arrival;
+use crate::domain::turn::TurnClaim;
 use crate::domain::{AccountKey, Clock};
-use client::Trouble;
-use deliver::Target;
 use envelope::Posted;
 use form::Form;
 use respond::Responder;
@@ -110,6 +111,7 @@ struct Slack {
     actions: actions::Actions,
     buttons: Option<buttons::Buttons>,
     pace: pace::Pace,
+    surface: surface::Surface,
     responder: respond::Responder,
     client: client::Client,
     turn_wait: Option<Duration>,
@@ -127,9 +129,12 @@ impl Slack {
                 .map(render::escape)
         };
         Ok(Self {
+            surface: surface::Surface::new(&settings, texts),
             reader: event::Reader {
                 policy: policy::Policy::new(&settings),
                 follow_threads: settings.follow_threads,
+                rooted: settings.agent_view != AgentView::Off,
+                stopped: notice(&texts.stopped),
                 only_text: notice(&texts.only_text),
                 file_not_read: notice(&texts.file_not_read),
             },
@@ -164,6 +169,9 @@ impl Slack {
             }
             Ok(Posted::Event(envelope)) => {
                 received.farewells.extend(self.farewell_of(&envelope));
+                if self.serves(&envelope.account) {
+                    received.asides.extend(self.surface.aside(&envelope));
+                }
                 self.reader.read(&envelope, &self.installations)
             }
             Err(reason) => Err(reason),
@@ -301,57 +309,26 @@ impl Channel for Slack {
         render::parts(text, links)
     }
 
+    async fn working(&self, claim: &TurnClaim, over: CancellationToken) {
+        self.show_work(claim, &over).await;
+    }
+
+    async fn aside(&self, aside: &Aside) {
+        self.attend(aside).await;
+    }
+
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
-        if let Some(address) = Responder::address(&claim.thread.route) {
-            return self.responder.send(address, claim).await;
+        match Responder::address(&claim.thread.route) {
+            Some(address) => self.responder.send(address, claim).await,
+            None => self.deliver(claim).await,
         }
-        let account = &claim.thread.account;
-        let (installations, holds) = (&self.installations, &self.installations.holds);
-        holds.admit(account, self.clock.now())?;
-        let token = match installations.token(&self.client, account).await {
-            Ok(token) => token,
-            Err(error) => {
-                // Slack does not renew the token: that is asked no more often than anything else that it refuses.
-                if error.disposition == SendDisposition::Hold && installations.is_granted(account) {
-                    holds.refused(account, &error, self.clock.now());
-                }
-                return Err(error);
-            }
-        };
-        let sent = self.post(&token, claim).await;
-        match &sent {
-            Err(error)
-                if error.disposition == SendDisposition::Hold && installations.speaks(account, &token) =>
-            {
-                holds.refused(account, error, self.clock.now());
-            }
-            Ok(_) if holds.release(account) => installations.let_go(account),
-            _ => {}
-        }
-        sent
     }
 
     async fn look_up(&self, claim: &SendClaim) -> LookUp {
         if Responder::address(&claim.thread.route).is_some() {
             return Responder::look_up();
         }
-        let account = &claim.thread.account;
-        let Some(target) = Target::from_route(&claim.thread.route) else {
-            return LookUp::Unknowable(UnknownPolicy::Resend);
-        };
-        let (method, now) = (target.read_method(), self.clock.now());
-        if let Some(after) = self.pace.limited(account, method, now) {
-            return deliver::verdict(Trouble::Limited(after), deliver::waited(claim, now));
-        }
-        let limited = |after| {
-            let until = self.clock.now().plus(after);
-            self.pace.limit(account, method, until);
-        };
-        match self.installations.token(&self.client, account).await {
-            Ok(token) => deliver::look_up(&self.client, &token, &target, claim, now, limited).await,
-            // Without a token nothing can be sent again either: there is time.
-            Err(_) => LookUp::Later(LOOK_AGAIN),
-        }
+        self.look_for(claim).await
     }
 
     async fn listen(&self, sink: &dyn Sink, cancel: CancellationToken) {

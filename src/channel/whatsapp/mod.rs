@@ -160,17 +160,21 @@ impl Channel for WhatsApp {
         render::parts(text, links)
     }
 
-    async fn working(&self, claim: &TurnClaim) {
+    /// Meta takes it back by itself when the reply arrives, or after a while.
+    async fn working(&self, claim: &TurnClaim, over: CancellationToken) {
         let Some(latest) = claim.messages.last() else {
             return;
         };
         let number = claim.thread.account.account();
-        loop {
-            if let Err(why) = self.client.show_typing(number, &latest.platform_id).await {
-                debug!(turn = %claim.turn, why, "it is not shown that an answer is on its way");
+        let show = async {
+            loop {
+                if let Err(why) = self.client.show_typing(number, &latest.platform_id).await {
+                    debug!(turn = %claim.turn, why, "it is not shown that an answer is on its way");
+                }
+                tokio::time::sleep(TYPING_AGAIN).await;
             }
-            tokio::time::sleep(TYPING_AGAIN).await;
-        }
+        };
+        over.run_until_cancelled(show).await;
     }
 
     /// The numbers of the same WhatsApp Business Account. As long as a number's is not known, those with its token

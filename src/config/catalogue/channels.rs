@@ -1,5 +1,7 @@
 //! The channels' sections.
 
+use crate::channel::slack::MOST_PROMPTS;
+
 use super::{DAY, HOUR, Key, Kind, NONE, Section, YEAR, between, required, set, unset};
 
 /// Section `slack`.
@@ -55,6 +57,24 @@ pub(super) const SLACK: Section = Section {
             Kind::Flag,
             "true",
             "Whether replies in a thread of the bot's need no new mention.",
+        ),
+        set(
+            "agent_view",
+            Kind::FlagOr(&["assistant"]),
+            "false",
+            "Whether the app is an agent at Slack (agent_view), with status, stop button and suggestions; \"assistant\": an older one.",
+        ),
+        set(
+            "prompts",
+            Kind::Texts { most: MOST_PROMPTS },
+            "[]",
+            "Questions that an agent suggests to whoever opens it, four at most.",
+        ),
+        set(
+            "reaction",
+            Kind::Text,
+            "\"\"",
+            "Without agent_view: the emoji on a message while its answer is on its way (eyes); empty: none.",
         ),
         set(
             "command",

@@ -51,6 +51,8 @@ pub(in crate::store) struct Plan {
     pub(in crate::store) resets: Vec<ThreadId>,
     /// Threads on which the bot falls silent until somebody resumes it.
     pub(in crate::store) silenced: Vec<(ThreadId, Time)>,
+    /// Threads whose answers are called off: what was written until the first time, at the second.
+    pub(in crate::store) stops: Vec<(ThreadId, Time, Time)>,
     /// What people say of answers, as rows.
     pub(in crate::store) ratings: Vec<serde_json::Value>,
     /// Aliases that lead nowhere any more.

@@ -160,3 +160,15 @@ pub(in crate::store) fn spoken(plan: &Plan) -> Result<String, StoreError> {
     };
     json(&plan.spoken.iter().filter_map(row).collect::<Vec<_>>())
 }
+
+/// `alias, until`: what somebody wants to call off.
+pub(in crate::store) fn named_stops(stops: &[(AliasKey, Time)]) -> Result<String, StoreError> {
+    let row = |(name, until): &(AliasKey, Time)| row!([name.as_str(), until.millis()]);
+    json(&stops.iter().map(row).collect::<Vec<_>>())
+}
+
+/// `thread, until, at`
+pub(in crate::store) fn stops(plan: &Plan) -> Result<String, StoreError> {
+    let row = |(thread, until, at): &(ThreadId, Time, Time)| row!([thread, until.millis(), at.millis()]);
+    json(&plan.stops.iter().map(row).collect::<Vec<_>>())
+}

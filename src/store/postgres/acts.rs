@@ -1,7 +1,7 @@
 //! What people do besides writing, and names that lead elsewhere now, between the database and the plan.
 
-use super::changes;
 use super::tx::{Tx, clean, json};
+use super::{changes, stops};
 use crate::domain::AliasKey;
 use crate::store::StoreError;
 use crate::store::plan::asked::Asked;
@@ -109,7 +109,7 @@ pub(super) async fn read(tx: &mut Tx<'_>, asked: &Asked<'_>, found: &mut Found) 
             rows::take_part(found, &row)?;
         }
     }
-    Ok(())
+    stops::read(tx, &asked.stops, found).await
 }
 
 /// Lets go of names. Before everything else: somebody may write from such a name in the same batch.
@@ -170,6 +170,7 @@ pub(super) async fn write(tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError
         tx.run(sqlx::query(WRITE_RATINGS).bind(json(&plan.ratings)?))
             .await?;
     }
+    stops::write(tx, plan).await?;
     for (thread, at) in &plan.silenced {
         changes::pause(tx, &thread.to_string(), *at).await?;
     }

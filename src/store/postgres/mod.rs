@@ -22,6 +22,7 @@ mod lanes;
 mod reads;
 mod sends;
 mod statements;
+mod stops;
 mod turns;
 mod tx;
 mod writer;

@@ -1,5 +1,7 @@
 //! What people do besides writing, between the database and the [`plan`](super::plan): edits, withdrawals, acts.
 
+mod stops;
+
 use super::plan::asked::Asked;
 use super::plan::writes::Found;
 use super::plan::{Plan, rows as rows_of};
@@ -74,6 +76,7 @@ pub(super) async fn read(
             rows::take_part(found, &row)?;
         }
     }
+    stops::read(tx, &asked.stops, found).await?;
     Ok(())
 }
 
@@ -92,6 +95,7 @@ pub(super) async fn write(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), S
     if !plan.ratings.is_empty() {
         tx.add(WRITE_RATINGS).bind(rows::json(&plan.ratings)?);
     }
+    stops::write(tx, plan)?;
     for (thread, at) in &plan.silenced {
         super::changes::pause(tx, &thread.to_string(), *at).await?;
     }

@@ -15,6 +15,7 @@ mod slack_events;
 mod slack_oauth;
 mod slack_sockets;
 mod slack_stub;
+mod slack_surface;
 pub(crate) mod source;
 mod stub;
 mod terminal;

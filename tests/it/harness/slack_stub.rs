@@ -6,6 +6,7 @@ use std::ops::Deref;
 use serde_json::{Value, json};
 
 use super::slack_oauth::Grants;
+use super::slack_surface::Surface;
 use super::stub::{Answer, Brain, Call, Stub};
 
 /// A stub of Slack.
@@ -57,6 +58,20 @@ impl SlackStub {
                 .find(|call| call.json["text"].as_str().is_some_and(|said| said.contains(text)))
                 .cloned()
         })
+    }
+
+    /// What it shows of the bot in a thread now.
+    pub(crate) fn status(&self, channel: &str, thread: &str) -> Option<String> {
+        let place = (channel.to_owned(), thread.to_owned());
+        self.brain(|slack| slack.surface.statuses.get(&place).cloned())
+    }
+
+    /// Waits until it shows this of the bot in a thread.
+    #[track_caller]
+    pub(crate) fn wait_status(&self, channel: &str, thread: &str, wanted: &str) {
+        super::eventually(&format!("{channel} {thread} to be {wanted}"), || {
+            (self.status(channel, thread).as_deref() == Some(wanted)).then_some(())
+        });
     }
 
     /// The messages that Slack took, in order.
@@ -118,6 +133,8 @@ pub(crate) struct Slack {
     pub(super) grants: Grants,
     /// Where its sockets stand.
     pub(super) sockets: Option<String>,
+    /// What it shows of the bot at work.
+    pub(crate) surface: Surface,
 }
 
 impl Default for Slack {
@@ -131,6 +148,7 @@ impl Default for Slack {
             last: 0,
             grants: Grants::default(),
             sockets: None,
+            surface: Surface::default(),
         }
     }
 }
@@ -169,6 +187,9 @@ impl Brain for Slack {
             } else {
                 "invalid_auth"
             });
+        }
+        if let Some(answer) = self.surface.answer(call) {
+            return answer;
         }
         let arguments = arguments(call);
         match call.kind.as_str() {

@@ -9,6 +9,7 @@ mod installing;
 mod operating;
 mod people;
 mod sending;
+mod stopping;
 mod turning;
 
 use std::collections::HashMap;
