@@ -22,8 +22,7 @@ use crate::http::accepting::Accepting;
 use crate::http::admin::{self, Admin};
 use crate::http::public::Public;
 use crate::http::server::{self, Limits};
-use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{Backlog, Store, StoreError};
+use crate::store::{self, Backlog, Mode, Store, StoreError};
 use crate::telemetry;
 use crate::worker::{Intake, Parts, Workers};
 
@@ -122,7 +121,6 @@ impl Drop for Running {
 /// Starts the daemon. When this returns, both listeners are open.
 pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, StartError> {
     telemetry::metrics();
-    let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
     let public = bind("server.bind", settings.server.bind).await?;
     let admin = bind("admin.bind", settings.admin.bind).await?;
     let (public_addr, admin_addr) = (public.address, admin.address);
@@ -132,8 +130,11 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     };
     let store = match overrides.store {
         Some(store) => store,
-        None => open_store(&settings).await?,
+        None => store::open(&settings.store, Mode::Serve).await?,
     };
+    // Where several work on one store, its clock is the one that all of them have.
+    let clock = overrides.clock.or_else(|| store.clock());
+    let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
     let needs = registry::Needs {
         texts: &settings.messages,
         clock: clock.clone(),
@@ -195,12 +196,6 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         hard,
         task,
     })
-}
-
-async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
-    let store = SqliteStore::open(&settings.store, Mode::Serve).await?;
-    tracing::info!(path = %store.path().display(), "database");
-    Ok(Arc::new(store))
 }
 
 struct Bound {

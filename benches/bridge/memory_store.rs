@@ -280,5 +280,14 @@ impl Store for MemoryStore {
         Ok(false)
     }
 
+    async fn prolong(
+        &self,
+        _work: Work,
+        keys: Vec<ClaimKey>,
+        _until: Time,
+    ) -> Result<HashSet<ClaimToken>, StoreError> {
+        Ok(keys.into_iter().map(|key| key.token).collect())
+    }
+
     async fn close(&self) {}
 }

@@ -178,12 +178,21 @@ pub const SECTIONS: &[Section] = &[
                 "url",
                 Kind::Database,
                 "\"sqlite://data/chatbridge.db\"",
-                "The database; it is made if absent.",
+                "The database: sqlite://PATH, made if absent, or postgres://USER:PASSWORD@HOST:PORT/NAME.",
+            ),
+            set(
+                "lease",
+                Kind::Duration {
+                    least: Duration::from_secs(1),
+                    most: Duration::from_mins(10),
+                },
+                "\"15s\"",
+                "On PostgreSQL: when the work of a replica that is not heard of is taken over.",
             ),
             unset(
                 "secret_key",
                 Kind::Keys,
-                "Encrypts tokens: 32 bytes in base64, a list to rotate. Without one, a key is made beside the database.",
+                "Encrypts tokens: 32 bytes in base64, a list to rotate. On SQLite a key is made beside the database if there is none.",
             ),
         ],
     },

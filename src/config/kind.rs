@@ -90,7 +90,8 @@ pub(super) enum Written {
 impl Kind {
     /// Whether what it holds must never be shown.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Secrets | Self::Keys)
+        // A database's address may hold a password.
+        matches!(self, Self::Secret | Self::Secrets | Self::Keys | Self::Database)
     }
 
     /// Reads a value, and returns it as the settings take it. The message of an error completes the sentence that

@@ -232,11 +232,25 @@ pub async fn open(settings: &Settings, mode: Mode) -> Result<Arc<dyn Store>, Sto
     Ok(Arc::new(store))
 }
 
+/// Brings the database up to date. Returns its name, and how many migrations ran.
+pub async fn migrate(settings: &Settings) -> Result<(String, usize), StoreError> {
+    if settings.is_postgres() {
+        let store = postgres::PostgresStore::open(settings, Mode::Command).await?;
+        let done = (store.name().to_owned(), store.migrated());
+        store.close().await;
+        return Ok(done);
+    }
+    let store = sqlite::SqliteStore::open(settings, Mode::Command).await?;
+    let done = (store.path().display().to_string(), store.migrated());
+    store.close().await;
+    Ok(done)
+}
+
 /// Section `store` of the configuration.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The database: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
+    /// The database: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`. It may hold a password.
     pub url: String,
     /// How long the claims of a replica hold that is not heard of: afterwards others take its work over. Only on
     /// PostgreSQL.

@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 
 use super::board::{Board, Place, Reach};
 use super::delivery::Delivery;
+use super::leases::Leases;
 use super::stops::Stops;
 use super::{Parts, TooOld};
 use crate::agent::livechatai::Links;
@@ -37,6 +38,7 @@ pub(super) struct Dispatcher {
     pub(super) board: Arc<Board>,
     pub(super) delivery: Arc<Delivery>,
     pub(super) lease: Duration,
+    pub(super) leases: Arc<Leases>,
     pub(super) stops: Arc<Stops>,
     /// What shows people that an answer is on its way.
     pub(super) shown: TaskTracker,
@@ -52,16 +54,13 @@ impl Dispatcher {
         if quotas.is_empty() {
             return Ok(Vec::new());
         }
-        match self
-            .parts
-            .store
-            .claim_turns(quotas.clone(), now, now.plus(self.lease))
-            .await
-        {
+        let until = now.plus(self.lease);
+        match self.parts.store.claim_turns(quotas.clone(), now, until).await {
             Ok(claims) => {
                 let mut got: HashMap<Lane, u32> = HashMap::new();
                 for claim in &claims.claims {
                     *got.entry(claim.key.lane.clone()).or_default() += 1;
+                    self.leases.begin(Work::Turn, &claim.key, until);
                 }
                 self.board.claimed(&quotas, &got, claims.lanes);
                 Ok(claims.claims)
@@ -77,6 +76,7 @@ impl Dispatcher {
     pub(super) async fn work(&self, claim: TurnClaim) {
         let lane = claim.key.lane.clone();
         let place = Place::of(&self.board, &lane);
+        let _holding = self.leases.hold(&claim.key);
         let under_way = self.stops.begin(claim.key.token);
         let Some(channel) = self.parts.channel(&claim.thread.account) else {
             let until = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
@@ -99,16 +99,17 @@ impl Dispatcher {
         }
         // Until this function returns, however it does.
         let _presence = self.presence(&claim, &channel);
-        let asking = self.ask(&claim, &*channel);
+        let asking = self.leases.within(&claim.key, self.ask(&claim, &*channel));
         let asked = under_way.stopped.run_until_cancelled(asking).await;
         // The place is for asking; storing what came of it takes none.
         drop(place);
         match asked {
-            Some(Ok(answer)) => {
+            Some(None) => count(channel.name(), "lease_lost"),
+            Some(Some(Ok(answer))) => {
                 self.release(&lane).await;
                 self.complete(&claim, &*channel, answer).await;
             }
-            Some(Err(refusal)) => self.give_up_or_defer(&claim, &*channel, &refusal).await,
+            Some(Some(Err(refusal))) => self.give_up_or_defer(&claim, &*channel, &refusal).await,
             None => {
                 info!(turn = %claim.turn, "called off by a person: the question is dropped");
                 count(channel.name(), "stopped");
@@ -237,10 +238,18 @@ impl Dispatcher {
         };
         let (turn, messages) = (claim.turn, claim.messages.len());
         let result = self
-            .until_stored(|| self.parts.store.complete_turn(claim.clone(), done.clone()))
+            .until_stored(|| async {
+                let mut done = done.clone();
+                // It may be stored much later than it came.
+                done.lease_until = self.parts.clock.now().plus(self.delivery.lease);
+                let until = done.lease_until;
+                let next = self.parts.store.complete_turn(claim.clone(), done).await?;
+                Ok(next.map(|send| (send, until)))
+            })
             .await;
         match result {
-            Ok(Some(send)) => {
+            Ok(Some((send, until))) => {
+                self.leases.begin(Work::Send, &send.key, until);
                 info!(%turn, messages, thread = %send.key.thread, "answered");
                 count(channel.name(), "answered");
                 self.delivery.spawn(send, place);

@@ -9,6 +9,7 @@ mod delivery;
 mod dispatcher;
 mod intake;
 mod janitor;
+mod leases;
 mod stops;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::store::{Store, StoreError, Work};
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
+use leases::Leases;
 use stops::Stops;
 
 /// Section `turn` of the configuration.
@@ -136,6 +138,7 @@ pub struct Workers {
     sends: Arc<Board>,
     dispatcher: Arc<Dispatcher>,
     delivery: Arc<Delivery>,
+    leases: Arc<Leases>,
     stops: Arc<Stops>,
     tasks: TaskTracker,
 }
@@ -153,21 +156,26 @@ impl Workers {
         ));
         let tasks = TaskTracker::new();
         let stops = Arc::new(Stops::default());
+        let leases = Arc::new(Leases::new(parts.store.lease(), parts.clock.clone()));
         let delivery = Arc::new(Delivery {
             parts: parts.clone(),
             board: sends.clone(),
             tasks: tasks.clone(),
-            lease: SEND_LEASE,
+            lease: leases.span_or(SEND_LEASE),
+            leases: leases.clone(),
         });
         let dispatcher = Arc::new(Dispatcher {
             parts: parts.clone(),
             board: turns.clone(),
             delivery: delivery.clone(),
             // A look-up, a question, and the question once more without its conversation.
-            lease: parts
-                .agent_timeout
-                .saturating_mul(4)
-                .saturating_add(Duration::from_mins(1)),
+            lease: leases.span_or(
+                parts
+                    .agent_timeout
+                    .saturating_mul(4)
+                    .saturating_add(Duration::from_mins(1)),
+            ),
+            leases: leases.clone(),
             stops: stops.clone(),
             shown: TaskTracker::new(),
             ending: CancellationToken::new(),
@@ -178,6 +186,7 @@ impl Workers {
             sends,
             dispatcher,
             delivery,
+            leases,
             stops,
             tasks,
         }
@@ -230,6 +239,8 @@ impl Workers {
             self.parts.clock.clone(),
             stop.clone(),
         ));
+        background.spawn(self.leases.clone().run(self.parts.store.clone(), stop.clone()));
+        background.spawn(self.clone().hear(stop.clone()));
         for channel in self.parts.channels.clone() {
             background.spawn(revivals(self.delivery.clone(), channel, stop.clone()));
         }
@@ -280,6 +291,18 @@ impl Workers {
     fn is_finished(&self) -> bool {
         let horizon = self.parts.clock.now().plus(FINISH_WITHIN);
         self.tasks.is_empty() && self.turns.is_idle(horizon) && self.sends.is_idle(horizon)
+    }
+
+    /// Looks at the store at once when another process tells that there may be work.
+    async fn hear(self: Arc<Self>, stop: CancellationToken) {
+        while stop
+            .run_until_cancelled(self.parts.store.hinted())
+            .await
+            .is_some()
+        {
+            self.poll(Work::Turn).await;
+            self.poll(Work::Send).await;
+        }
     }
 
     async fn poll(&self, work: Work) {

@@ -32,6 +32,7 @@ mod harness;
 mod life;
 mod operator;
 mod promises;
+mod replicas;
 mod second_opinion;
 mod slack;
 mod slack_actions;

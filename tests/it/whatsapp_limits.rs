@@ -250,6 +250,8 @@ fn statuses_come_in_any_order_and_each_charge_is_counted_once() {
     let world = World::start();
     world.text(&ann(), "what does it cost?");
     let sent = world.meta.wait_sent("what does it cost?");
+    // Once it is known under the platform's name.
+    world.wait_idle();
     let pricing = |billable: bool| json!({"billable": billable, "pricing_model": "PMP", "type": "regular", "category": "service"});
     let status =
         |stage: &str, billable: bool| Status::of(&sent.wamid, stage).with("pricing", pricing(billable));
@@ -264,6 +266,7 @@ fn statuses_come_in_any_order_and_each_charge_is_counted_once() {
     // Free within the 72 hours after an advertisement.
     world.text(&Person::phone("15550002222"), "for free?");
     let free = world.meta.wait_sent("for free?");
+    world.wait_idle();
     let told = Status::of(&free.wamid, "delivered").with("pricing", pricing(false));
     world.whatsapp(&batch(NUMBER, &[], &[told]));
     // A failure that comes late goes to the dead letters with Meta's code and words, even after all of this.

@@ -8,7 +8,6 @@ use super::Check;
 use crate::channel::slack::probe::{self, Finding, Identity};
 use crate::channel::slack::{self, manifest};
 use crate::config::Settings;
-use crate::domain::installation::InstallationStore;
 use crate::domain::{Clock, SystemClock, Time};
 
 /// How far the clocks may be apart. At five minutes every request is refused as stale: there must be room.
@@ -94,8 +93,6 @@ async fn tokens(settings: &Settings, slack: &slack::Settings, checks: &mut Vec<C
 }
 
 async fn kept(settings: &Settings) -> anyhow::Result<Vec<crate::domain::installation::Installed>> {
-    use crate::store::Store;
-
     let store = super::super::open_store(settings).await?;
     let kept = store.list("slack").await;
     store.close().await;

@@ -40,11 +40,17 @@ pub(super) fn url(raw: ValueKind) -> Result<ValueKind, String> {
 
 pub(super) fn database(raw: ValueKind) -> Result<ValueKind, String> {
     let text = named(raw, "a database")?;
-    match text.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() && !path.starts_with(':') => Ok(text.into()),
-        // Not shown: an address of another database may hold a password.
+    let file = text.strip_prefix("sqlite://");
+    let server = text
+        .strip_prefix("postgres://")
+        .or_else(|| text.strip_prefix("postgresql://"));
+    match (file, server) {
+        (Some(path), _) if !path.is_empty() && !path.starts_with(':') => Ok(text.into()),
+        (_, Some(rest)) if !rest.is_empty() && reqwest::Url::parse(&text).is_ok() => Ok(text.into()),
+        // Not shown: an address of a database may hold a password.
         _ => Err(
-            "is no database of this version; write sqlite://PATH, such as \"sqlite://data/chatbridge.db\""
+            "is no database; write sqlite://PATH, such as \"sqlite://data/chatbridge.db\", or \
+             postgres://USER:PASSWORD@HOST:PORT/NAME"
                 .to_owned(),
         ),
     }

@@ -9,11 +9,12 @@ use crate::store::rows;
 /// A statement with its values.
 pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-/// A transaction begins, and in the same trip is told how long anything in it may take, and that it is to find rows by
-/// their indexes: the tables are as empty at first as they are large later, and a plan that was made for the one is
-/// kept for the other.
+/// A transaction begins, and in the same trip is told how long anything in it may take. That includes how long it may
+/// wait for us: a replica that is cut off in the middle must not keep its locks. And it is to find rows by their
+/// indexes: the tables are as empty at first as they are large later, and a plan that was made for the one is kept for
+/// the other.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '5s'; \
-     SET LOCAL lock_timeout = '4s'; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+     SET LOCAL lock_timeout = '4s'; SET LOCAL idle_in_transaction_session_timeout = '4s'; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
      SET LOCAL enable_mergejoin = off";
 
 /// An open transaction. It is rolled back by whoever opened it if it is not committed.

@@ -6,7 +6,7 @@
 //! fails otherwise is written operation by operation, so that one takes nothing else down with it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
@@ -25,8 +25,8 @@ use crate::store::ops::{Op, Outcome};
 /// statement, for it must speak first where it can.
 const LONGEST: Duration = Duration::from_secs(8);
 
-/// How often a batch that other replicas were in the way of is begun anew.
-const TRIES: u32 = 12;
+/// How often, and for how long, a batch that other replicas were in the way of is begun anew.
+const TRIES: (u32, Duration) = (12, Duration::from_secs(3));
 
 /// An operation and who waits for it.
 pub(super) struct Job {
@@ -120,12 +120,12 @@ impl Writer {
 
     /// Commits, however often others are in the way.
     async fn commit_in_the_end(&mut self, ops: &[Op]) -> Result<Vec<Outcome>, StoreError> {
-        let mut lost = 0;
+        let (mut lost, began) = (0, Instant::now());
         loop {
             let reused = self.conn.is_some();
             let mut committing = false;
             match self.commit(ops, &mut committing).await {
-                Err(error) if tx::is_contended(&error) && lost < TRIES => {
+                Err(error) if tx::is_contended(&error) && lost < TRIES.0 && began.elapsed() < TRIES.1 => {
                     metrics::counter!("chatbridge_store_contended_total").increment(1);
                     lost += 1;
                     let most = Duration::from_millis(4 << lost.min(6));

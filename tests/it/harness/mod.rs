@@ -8,6 +8,7 @@ mod graph_stub;
 mod meta_stub;
 mod metrics;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 mod self_test;
 mod sign;
 pub(crate) mod slack_door;

@@ -57,9 +57,36 @@ impl Database {
         url.port().unwrap()
     }
 
-    /// Carries out statements in it.
-    pub(crate) fn execute(&self, sql: &str) {
-        administer(&self.url(), sql.to_owned());
+    /// Ends all connections to it.
+    pub(crate) fn disconnect_all(&self) {
+        let name = &self.name;
+        administer(
+            &self.server,
+            format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"),
+        );
+    }
+
+    /// Lets nobody in, and ends all connections; or lets everybody in again.
+    pub(crate) fn close(&self, closed: bool) {
+        let allow = !closed;
+        administer(
+            &self.server,
+            format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allow}", self.name),
+        );
+        if closed {
+            self.disconnect_all();
+        }
+    }
+
+    /// What a statement counts in it.
+    pub(crate) fn count(&self, sql: &'static str) -> i64 {
+        let options: PgConnectOptions = self.url().parse().unwrap();
+        aside(async move {
+            let mut conn: PgConnection = options.connect().await.unwrap();
+            let count = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
+            conn.close().await.unwrap();
+            count
+        })
     }
 }
 
@@ -72,16 +99,19 @@ impl Drop for Database {
     }
 }
 
-/// In a thread and a runtime of its own: whoever calls may stand in another.
 fn administer(url: &str, sql: String) {
     let options: PgConnectOptions = url.parse().unwrap();
-    let work = async move {
+    aside(async move {
         let mut conn: PgConnection = options.connect().await.unwrap();
         conn.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
         conn.close().await.unwrap();
-    };
+    });
+}
+
+/// In a thread and a runtime of its own: whoever calls may stand in another.
+fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     std::thread::spawn(move || runtime.unwrap().block_on(work))
         .join()
-        .unwrap();
+        .unwrap()
 }
