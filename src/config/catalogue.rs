@@ -333,6 +333,24 @@ pub const SECTIONS: &[Section] = &[
                 "When somebody had the conversation forgotten.",
             ),
             set(
+                "stopped",
+                Kind::Text,
+                "\"OK, I have stopped.\"",
+                "When somebody stopped the bot before it had answered.",
+            ),
+            set(
+                "thinking",
+                Kind::Text,
+                "\"is thinking…\"",
+                "Behind an assistant's name while an answer is on its way; agents have Slack's own words.",
+            ),
+            set(
+                "suggestions",
+                Kind::Text,
+                "\"You could ask:\"",
+                "Above the questions that an agent suggests.",
+            ),
+            set(
                 "help",
                 Kind::Text,
                 "\"Write {command} and your question. {command} reset begins a new conversation.\"",

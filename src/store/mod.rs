@@ -30,6 +30,7 @@ pub use error::StoreError;
 pub use seal::is_key;
 
 use crate::domain::delivery::{SendClaim, Settlement};
+use crate::domain::family::FamilyStore;
 use crate::domain::installation::InstallationStore;
 use crate::domain::message::{Accepted, Admission, Lane};
 use crate::domain::routing::Routes;
@@ -94,7 +95,7 @@ pub struct Swept {
 
 /// What the daemon remembers. Each method is one transaction.
 #[async_trait]
-pub trait Store: InstallationStore {
+pub trait Store: InstallationStore + FamilyStore {
     /// Stores what arrived: keys, threads, messages and the work that follows from them. Returns what became of each,
     /// in the order given, after it is on the disk.
     async fn accept(&self, batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError>;

@@ -66,6 +66,10 @@ pub(super) enum Change {
     },
     CheckWritable,
     Installation(Installing),
+    Family {
+        account: AccountKey,
+        family: String,
+    },
 }
 
 /// A write about an installation.
@@ -135,7 +139,7 @@ impl Outcome {
 }
 
 /// The number by which the table `work` knows a kind.
-pub(super) fn kind(work: Work) -> i64 {
+pub(super) const fn kind(work: Work) -> i64 {
     match work {
         Work::Turn => 1,
         Work::Send => 2,

@@ -10,11 +10,11 @@ use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
 use super::operator::{DeadLetter, HistoryItem, ThreadRow};
-use super::plan::writes::{DeliveryNow, Found, OpenMessage, SentPart, ThreadNow};
+use super::plan::writes::{DeliveryNow, Found, OpenMessage, SentPart, Stoppable, ThreadNow};
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::message::Route;
 use crate::domain::thread::{Thread, ThreadState};
-use crate::domain::{DeliveryId, MessageId, ThreadId, Time};
+use crate::domain::{ClaimToken, DeliveryId, MessageId, ThreadId, Time};
 
 /// A row, as far as its values are read: texts, numbers and truths.
 pub(super) trait Cells {
@@ -58,6 +58,31 @@ macro_rules! cells {
 
 cells!(SqliteRow);
 cells!(PgRow);
+
+/// A row that is read from this column on: in front stands which statement it is of.
+pub(super) struct From<'r>(pub(super) &'r SqliteRow, pub(super) usize);
+
+impl Cells for From<'_> {
+    fn text(&self, index: usize) -> Result<&str, StoreError> {
+        self.0.text(self.1 + index)
+    }
+
+    fn maybe_text(&self, index: usize) -> Result<Option<&str>, StoreError> {
+        self.0.maybe_text(self.1 + index)
+    }
+
+    fn int(&self, index: usize) -> Result<i64, StoreError> {
+        self.0.int(self.1 + index)
+    }
+
+    fn maybe_int(&self, index: usize) -> Result<Option<i64>, StoreError> {
+        self.0.maybe_int(self.1 + index)
+    }
+
+    fn flag(&self, index: usize) -> Result<bool, StoreError> {
+        self.0.flag(self.1 + index)
+    }
+}
 
 /// Rows as the JSON that a statement takes them from.
 pub(super) fn json<T: Serialize + ?Sized>(rows: &T) -> Result<String, StoreError> {
@@ -199,6 +224,16 @@ pub(super) fn open_message(row: &impl Cells) -> Result<OpenMessage, StoreError> 
         platform_id: row.text(2)?.to_owned(),
         edited_at: optional_time(row, 3)?,
     })
+}
+
+/// `thread, until, token, waits`: what can be called off.
+pub(super) fn take_stoppable(found: &mut Found, row: &impl Cells) -> Result<(), StoreError> {
+    let stoppable = Stoppable {
+        asking: row.maybe_int(2)?.map(ClaimToken::from),
+        waits: row.flag(3)?,
+    };
+    found.stoppable.insert((id(row, 0)?, time(row, 1)?), stoppable);
+    Ok(())
 }
 
 /// `thread, part, turn, account` and the columns of [`thread_now`]: a part, and its thread.

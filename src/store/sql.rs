@@ -125,8 +125,19 @@ pub(super) const SEALED: &str = "SELECT account, sealed FROM installations WHERE
 /// `sealed, account`
 pub(super) const RESEAL: &str = "UPDATE installations SET sealed = $1 WHERE account = $2";
 
+/// `account, family`
+pub(super) const KEEP_FAMILY: &str = "
+    INSERT INTO families (account, family) VALUES ($1, $2)
+        ON CONFLICT (account) DO UPDATE SET family = excluded.family";
+
+/// `channel`
+pub(super) const FAMILIES: &str =
+    "SELECT account, family FROM families WHERE account LIKE $1 || '/%' ORDER BY account";
+
 /// All of them, by their names.
-pub(super) const ALL: [(&str, &str); 24] = [
+pub(super) const ALL: [(&str, &str); 26] = [
+    ("both: KEEP_FAMILY", KEEP_FAMILY),
+    ("both: FAMILIES", FAMILIES),
     ("both: RELEASE", RELEASE),
     ("both: DEFER", DEFER),
     ("both: TURN_LANES", TURN_LANES),

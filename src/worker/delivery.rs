@@ -148,6 +148,7 @@ impl Delivery {
                     Scope::Thread => {}
                     Scope::Account => self.board.block(&claim.key.lane, Reach::Group, now.plus(after)),
                     Scope::Family => self.board.block(&claim.key.lane, Reach::Family, now.plus(after)),
+                    Scope::Access => self.board.block(&claim.key.lane, Reach::Access, now.plus(after)),
                 }
                 SendOutcome::Again {
                     at: now.plus(after),
@@ -166,6 +167,7 @@ impl Delivery {
             }
             SendDisposition::Hold => self.hold(claim, channel, refusal, Reach::Group),
             SendDisposition::HoldFamily => self.hold(claim, channel, refusal, Reach::Family),
+            SendDisposition::HoldAccess => self.hold(claim, channel, refusal, Reach::Access),
             SendDisposition::Dead => dead(claim, channel, refusal),
         }
     }
@@ -253,14 +255,14 @@ impl Delivery {
 
     /// The account works again: what was held goes on at once.
     async fn release(&self, lane: &Lane) {
-        for reach in [Reach::Group, Reach::Family] {
+        for reach in [Reach::Group, Reach::Family, Reach::Access] {
             if self.board.unhold(lane, reach) {
                 self.revive(lane, reach).await;
             }
         }
     }
 
-    /// What was held for this account, or for its family, is due now.
+    /// What was held for this account, or for those that this reach concerns, is due now.
     pub(super) async fn revive(&self, lane: &Lane, reach: Reach) {
         self.board.unhold(lane, reach);
         self.note_held();

@@ -10,6 +10,7 @@ mod dispatcher;
 mod intake;
 mod janitor;
 mod leases;
+mod stops;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
 use leases::Leases;
+use stops::Stops;
 
 /// Section `turn` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -137,6 +139,7 @@ pub struct Workers {
     dispatcher: Arc<Dispatcher>,
     delivery: Arc<Delivery>,
     leases: Arc<Leases>,
+    stops: Arc<Stops>,
     tasks: TaskTracker,
 }
 
@@ -146,12 +149,13 @@ impl Workers {
         metrics::gauge!("chatbridge_held_agents").set(0.0);
         let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
         metrics::gauge!("chatbridge_held_accounts").set(0.0);
-        let sends = Arc::new(Board::with_families(
+        let sends = Arc::new(Board::with_circles(
             SENDS_PER_ACCOUNT,
             |lane| lane,
-            families(parts.channels.clone()),
+            circles(parts.channels.clone()),
         ));
         let tasks = TaskTracker::new();
+        let stops = Arc::new(Stops::default());
         let leases = Arc::new(Leases::new(parts.store.lease(), parts.clock.clone()));
         let delivery = Arc::new(Delivery {
             parts: parts.clone(),
@@ -172,6 +176,9 @@ impl Workers {
                     .saturating_add(Duration::from_mins(1)),
             ),
             leases: leases.clone(),
+            stops: stops.clone(),
+            shown: TaskTracker::new(),
+            ending: CancellationToken::new(),
         });
         Self {
             parts,
@@ -180,6 +187,7 @@ impl Workers {
             dispatcher,
             delivery,
             leases,
+            stops,
             tasks,
         }
     }
@@ -190,6 +198,7 @@ impl Workers {
             parts: self.parts.clone(),
             turns: self.turns.clone(),
             sends: self.sends.clone(),
+            stops: self.stops.clone(),
         })
     }
 
@@ -240,6 +249,7 @@ impl Workers {
         let _ = tokio::join!(asking, sending);
         self.tasks.close();
         hard.run_until_cancelled(self.tasks.wait()).await;
+        self.dispatcher.take_back().await;
         stop.cancel();
         background.close();
         background.wait().await;
@@ -352,16 +362,18 @@ impl Workers {
     }
 }
 
-/// The families of accounts, as their channels know them. The lane of an account's deliveries is its key.
-fn families(channels: Vec<Arc<dyn Channel>>) -> board::FamilyOf {
+/// Which accounts are paused and held together, as their channels know it. The lane of an account's deliveries is its
+/// key.
+fn circles(channels: Vec<Arc<dyn Channel>>) -> board::CirclesOf {
     Box::new(move |lane| {
-        let account = AccountKey::from_stored(lane);
-        let family = account.and_then(|account| {
-            let mut channels = channels.iter();
-            let channel = channels.find(|channel| channel.name() == account.channel())?;
-            Some(channel.family(&account))
-        });
-        family.unwrap_or_else(|| lane.to_owned())
+        let account = AccountKey::from_stored(lane)?;
+        let channel = channels
+            .iter()
+            .find(|channel| channel.name() == account.channel())?;
+        Some(board::Circles {
+            family: channel.family(&account),
+            access: channel.access(&account),
+        })
     })
 }
 

@@ -9,9 +9,12 @@ use crate::domain::message::Route;
 use crate::domain::thread::Thread;
 use crate::domain::turn::ClaimKey;
 use crate::domain::{ClaimToken, DeliveryId, ThreadId, Time};
-use crate::store::StoreError;
-use crate::store::ops::{Op, Outcome};
+use crate::store::ops::{Op, Outcome, kind};
 use crate::store::rows::{self, Cells};
+use crate::store::{StoreError, Work};
+
+/// The kind of all work here.
+const KIND: i64 = kind(Work::Send);
 
 /// A thread's sending as the store has it now.
 #[derive(Debug)]
@@ -76,7 +79,7 @@ pub(in crate::store) struct Ends {
     pub(in crate::store) deliveries: Vec<Value>,
     /// `thread, part, at`: parts whose sending begins.
     pub(in crate::store) begun: Vec<Value>,
-    /// `thread, token, due_at, first, held`
+    /// `thread, token, due_at, first, held, kind`
     pub(in crate::store) work: Vec<Value>,
     /// Threads without anything more to send.
     pub(in crate::store) over: Vec<ThreadId>,
@@ -152,14 +155,15 @@ impl Ends {
                 self.deliveries.push(json!([
                     thread, part, "pending", null, null, null, uncounted, at, pauses
                 ]));
-                self.work.push(json!([thread, null, due.millis(), null, by]));
+                self.work
+                    .push(json!([thread, null, due.millis(), null, by, KIND]));
                 None
             }
             SendOutcome::Unknown { look_at, .. } => {
                 self.deliveries
                     .push(json!([thread, part, "unknown", null, null, null, 0, at, 0]));
                 self.work
-                    .push(json!([thread, null, look_at.millis(), null, null]));
+                    .push(json!([thread, null, look_at.millis(), null, null, KIND]));
                 None
             }
         }
@@ -173,7 +177,7 @@ impl Ends {
             return None;
         };
         if !(settlement.claim_next && next.fresh) {
-            self.work.push(json!([thread, null, at, next.part, null]));
+            self.work.push(json!([thread, null, at, next.part, null, KIND]));
             return None;
         }
         let token = ClaimToken::new();
@@ -183,7 +187,8 @@ impl Ends {
             token.as_i64(),
             settlement.lease_until.millis(),
             next.part,
-            null
+            null,
+            KIND
         ]));
         Some(SendClaim {
             key: ClaimKey {

@@ -6,7 +6,7 @@ use super::writes::Found;
 use crate::domain::act::{Act, Deed, Whereabouts};
 use crate::domain::identity::Identifier;
 use crate::domain::message::{Admission, Arrival};
-use crate::domain::{AliasKey, DeliveryId, ThreadId};
+use crate::domain::{AliasKey, DeliveryId, ThreadId, Time};
 
 /// The questions of a batch.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(in crate::store) struct Asked<'b> {
     pub(in crate::store) messages: Vec<(&'b str, &'b str)>,
     /// Parts that acts are about.
     pub(in crate::store) parts: HashSet<(ThreadId, i64)>,
+    /// Answers that are called off, by a name of their thread, and when.
+    pub(in crate::store) stops: Vec<(AliasKey, Time)>,
     /// Rooms that are to hear of a part's thread.
     rooms: Vec<(DeliveryId, &'b str)>,
     /// Rooms that are to hear of a thread.
@@ -93,6 +95,13 @@ impl<'b> Asked<'b> {
             Whereabouts::Delivery(part) => {
                 self.parts.insert((part.thread, part.number));
                 self.rooms.extend(room.map(|room| (*part, room)));
+            }
+            Whereabouts::Known { identifiers } => {
+                self.name(identifiers);
+                if act.deed == Deed::Stop {
+                    self.stops
+                        .extend(identifiers.iter().map(|name| (name.alias.clone(), act.at)));
+                }
             }
             Whereabouts::Place { identifiers, .. } => {
                 self.name(identifiers);

@@ -39,6 +39,8 @@ pub(in crate::store) struct Plan {
     pub(in crate::store) receipts: Vec<ReceiptWrite>,
     /// Threads that lost a name to another, and where their replies go without it.
     pub(in crate::store) reroutes: HashMap<ThreadId, String>,
+    /// Threads whose address leads to another by now, and that address.
+    pub(in crate::store) readdressed: HashMap<ThreadId, AliasKey>,
     /// Threads of early names, and the threads that take their names over.
     pub(in crate::store) adoptions: Vec<(ThreadId, ThreadId)>,
     /// Messages that people changed or took back.
@@ -49,6 +51,8 @@ pub(in crate::store) struct Plan {
     pub(in crate::store) resets: Vec<ThreadId>,
     /// Threads on which the bot falls silent until somebody resumes it.
     pub(in crate::store) silenced: Vec<(ThreadId, Time)>,
+    /// Threads whose answers are called off: what was written until the first time, at the second.
+    pub(in crate::store) stops: Vec<(ThreadId, Time, Time)>,
     /// What people say of answers, as rows.
     pub(in crate::store) ratings: Vec<serde_json::Value>,
     /// Aliases that lead nowhere any more.
@@ -97,7 +101,10 @@ impl Plan {
                 bind,
                 lost,
             } => (thread, point, bind, lost),
-            Resolution::Open { point, bind, lost } => (self.open(&inbound.address), point, bind, lost),
+            Resolution::Open { point, bind, lost } => {
+                let address = address_without(&inbound.address, &inbound.identifiers, &lost);
+                (self.open(&address), point, bind, lost)
+            }
             Resolution::NotForUs => return Accepted::Ignored("unknown_thread"),
         };
         self.point(
@@ -280,6 +287,9 @@ impl Plan {
         let Some(now) = self.found.threads.get_mut(&loser) else {
             return;
         };
+        if now.address == *alias {
+            self.readdressed.insert(loser, alias.clone());
+        }
         if let Some(route) = identity::route_without(&now.route, alias) {
             now.route = route;
             let text = now.route.to_string();
@@ -298,7 +308,7 @@ impl Plan {
         let write = ThreadWrite {
             account: inbound.account.clone(),
             place: inbound.place.clone(),
-            address: inbound.address.clone(),
+            address: address_without(&inbound.address, &inbound.identifiers, lost),
             route: String::new(),
             country: inbound.country.clone(),
             inbound_at,
@@ -335,4 +345,21 @@ fn without<'a>(route: &Route, lost: impl IntoIterator<Item = &'a AliasKey>) -> R
     lost.into_iter().fold(route.clone(), |route, alias| {
         identity::route_without(&route, alias).unwrap_or(route)
     })
+}
+
+/// An address that is the thread's own: if the one it was given leads to somebody else by now, another of its names.
+fn address_without(address: &AliasKey, names: &[Identifier], lost: &[AliasKey]) -> AliasKey {
+    let mut own = names
+        .iter()
+        .map(|name| &name.alias)
+        .filter(|alias| !lost.contains(alias));
+    let own = if lost.contains(address) { own.next() } else { None };
+    own.unwrap_or(address).clone()
+}
+
+/// The address of a thread whose only name went over to another, such as `CHANNEL/ACCOUNT/NAME/former-5e6f7a8b`.
+pub(in crate::store) fn former(thread: &ThreadId, lost: &AliasKey) -> String {
+    let id = thread.to_string();
+    let short = &id[id.len().saturating_sub(8)..];
+    format!("{lost}/former-{short}")
 }

@@ -6,8 +6,9 @@ use super::Plan;
 use super::writes::{MessageWrite, NoticeWrite, ReceiptWrite, RevisionWrite, ThreadWrite, TurnWrite};
 use crate::domain::message::Fate;
 use crate::domain::{AliasKey, MessageId, ThreadId, Time};
-use crate::store::StoreError;
+use crate::store::ops::kind;
 use crate::store::rows::{hour, json, millis};
+use crate::store::{StoreError, Work};
 
 /// `id, account, place, address, route, country, bound, last_seq, last_part, inbound_at, noticed_at, at, routed_at`
 pub(in crate::store) fn threads(plan: &Plan) -> Result<String, StoreError> {
@@ -117,7 +118,10 @@ pub(in crate::store) fn receipts(plan: &Plan) -> Result<String, StoreError> {
         let (stage, _) = receipt.fate.stage();
         let billable = receipt.billable.map(i64::from);
         let (id, name, at) = (write.delivery, &receipt.platform_id, receipt.at.millis());
-        row!([id.thread, id.number, stage, billable, name, code, reason, at])
+        let sends = kind(Work::Send);
+        row!([
+            id.thread, id.number, stage, billable, name, code, reason, at, sends
+        ])
     };
     json(&plan.receipts.iter().map(row).collect::<Vec<_>>())
 }
@@ -155,4 +159,16 @@ pub(in crate::store) fn spoken(plan: &Plan) -> Result<String, StoreError> {
         Some(row!([thread, now.last_part, at.millis()]))
     };
     json(&plan.spoken.iter().filter_map(row).collect::<Vec<_>>())
+}
+
+/// `alias, until`: what somebody wants to call off.
+pub(in crate::store) fn named_stops(stops: &[(AliasKey, Time)]) -> Result<String, StoreError> {
+    let row = |(name, until): &(AliasKey, Time)| row!([name.as_str(), until.millis()]);
+    json(&stops.iter().map(row).collect::<Vec<_>>())
+}
+
+/// `thread, until, at`
+pub(in crate::store) fn stops(plan: &Plan) -> Result<String, StoreError> {
+    let row = |(thread, until, at): &(ThreadId, Time, Time)| row!([thread, until.millis(), at.millis()]);
+    json(&plan.stops.iter().map(row).collect::<Vec<_>>())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::message::{Lane, Receipt, Route};
 use crate::domain::thread::ThreadState;
-use crate::domain::{DedupKey, DeliveryId, MessageId, ThreadId, Time};
+use crate::domain::{ClaimToken, DedupKey, DeliveryId, MessageId, ThreadId, Time};
 
 /// A thread as far as accepting concerns it.
 #[derive(Debug, Clone)]
@@ -57,6 +57,15 @@ pub(in crate::store) struct SentPart {
     pub(in crate::store) address: AliasKey,
 }
 
+/// What a person who calls off an answer may still reach.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Stoppable {
+    /// The claim under which its messages are being asked.
+    pub(in crate::store) asking: Option<ClaimToken>,
+    /// Whether there is anything to call off.
+    pub(in crate::store) waits: bool,
+}
+
 /// What the read found.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Found {
@@ -67,6 +76,8 @@ pub(in crate::store) struct Found {
     pub(in crate::store) deliveries: Vec<DeliveryNow>,
     /// Messages that an edit may still change.
     pub(in crate::store) open: Vec<OpenMessage>,
+    /// What can be called off, by thread and by when somebody wanted that.
+    pub(in crate::store) stoppable: HashMap<(ThreadId, Time), Stoppable>,
     /// Parts that acts are about.
     pub(in crate::store) parts: HashMap<DeliveryId, SentPart>,
 }

@@ -294,5 +294,6 @@ async fn write(tx: &mut Tx<'_>, plan: &Plan, known: &HashSet<AliasKey>) -> Resul
         tx.run(sqlx::query(REROUTE).bind(reroutes)).await?;
     }
     acts::adopt_and_pause(tx, plan).await?;
+    acts::readdress(tx, plan).await?;
     acts::write(tx, plan).await
 }

@@ -1,12 +1,12 @@
 //! What people do besides writing, and names that lead elsewhere now, between the database and the plan.
 
-use super::changes;
 use super::tx::{Tx, clean, json};
+use super::{changes, stops};
 use crate::domain::AliasKey;
 use crate::store::StoreError;
 use crate::store::plan::asked::Asked;
 use crate::store::plan::writes::Found;
-use crate::store::plan::{Plan, rows as rows_of};
+use crate::store::plan::{Plan, former, rows as rows_of};
 use crate::store::rows::{self, thread_now_columns};
 
 /// The messages that may still be changed, by a name of their thread and their own. A turn that was put back without
@@ -77,6 +77,24 @@ pub(super) const PAUSE: &str = "
     UPDATE threads SET state = 'paused', paused_until = greatest(coalesce(paused_until, 0), $1), updated_at = $2
      WHERE id = $3 AND (state = 'open' OR paused_until IS NOT NULL)";
 
+/// An address that leads to another thread by now is replaced by the strongest name that is left, or by one that says
+/// whose it was: an operator who follows an address must never read somebody else's words. Both only if that is still so
+/// at the end of the batch. `thread, lost, former`
+pub(super) const FORMER: &str = "
+    INSERT INTO aliases (alias, thread_id, strength, since)
+    SELECT $3, id, 0, updated_at FROM threads AS t
+     WHERE t.id = $1 AND t.address = $2
+       AND NOT EXISTS (SELECT 1 FROM aliases WHERE thread_id = t.id AND strength < 4)
+        ON CONFLICT (alias) DO NOTHING";
+
+/// `thread, lost`
+pub(super) const READDRESS: &str = "
+    UPDATE threads SET address =
+           (SELECT alias FROM aliases WHERE thread_id = threads.id AND strength < 4
+             ORDER BY strength DESC, since DESC, alias LIMIT 1)
+     WHERE id = $1 AND address = $2
+       AND NOT EXISTS (SELECT 1 FROM aliases WHERE alias = $2 AND thread_id = threads.id)";
+
 /// Reads what edits and acts are about.
 pub(super) async fn read(tx: &mut Tx<'_>, asked: &Asked<'_>, found: &mut Found) -> Result<(), StoreError> {
     if !asked.messages.is_empty() {
@@ -91,7 +109,7 @@ pub(super) async fn read(tx: &mut Tx<'_>, asked: &Asked<'_>, found: &mut Found) 
             rows::take_part(found, &row)?;
         }
     }
-    Ok(())
+    stops::read(tx, &asked.stops, found).await
 }
 
 /// Lets go of names. Before everything else: somebody may write from such a name in the same batch.
@@ -122,6 +140,18 @@ pub(super) async fn adopt_and_pause(tx: &mut Tx<'_>, plan: &Plan) -> Result<(), 
     Ok(())
 }
 
+/// At the very end: threads that lost the name that was their address get another.
+pub(super) async fn readdress(tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
+    for (thread, lost) in &plan.readdressed {
+        let (id, former) = (thread.to_string(), former(thread, lost));
+        let write = sqlx::query(FORMER).bind(&id).bind(lost.as_str()).bind(former);
+        tx.run(write).await?;
+        tx.run(sqlx::query(READDRESS).bind(&id).bind(lost.as_str()))
+            .await?;
+    }
+    Ok(())
+}
+
 /// Writes what the plan made of edits and acts, after everything that they may concern.
 pub(super) async fn write(tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
     if !plan.revisions.is_empty() {
@@ -140,6 +170,7 @@ pub(super) async fn write(tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError
         tx.run(sqlx::query(WRITE_RATINGS).bind(json(&plan.ratings)?))
             .await?;
     }
+    stops::write(tx, plan).await?;
     for (thread, at) in &plan.silenced {
         changes::pause(tx, &thread.to_string(), *at).await?;
     }

@@ -1,7 +1,7 @@
 //! The rare writes: starting up, tidying, and what operators change.
 
 use super::tx::{Tx, json};
-use super::{installations, reads};
+use super::{families, installations, reads};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
@@ -100,6 +100,7 @@ pub(super) async fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<Outcome, S
         Change::Replay { letter, routes, now } => replay(tx, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(tx, *letter, *now).await,
         Change::Installation(write) => installations::apply(tx, write).await,
+        Change::Family { account, family } => families::keep(tx, account, family).await,
         Change::CheckWritable => {
             tx.run(sqlx::query(CHECK_WRITABLE).bind("")).await?;
             Ok(Outcome::Done)

@@ -32,11 +32,18 @@ const MIGRATION_LOCK: i64 = 0x6368_6174_6272_6964;
 
 /// The migrations of this binary, oldest first. A landed one is never changed, and each leaves the neighbouring
 /// versions able to work: it adds, and takes nothing away. One that cannot raises `bridge.oldest_known`.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "bridge",
-    include_str!("../../../migrations/postgres/0001_bridge.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "bridge",
+        include_str!("../../../migrations/postgres/0001_bridge.sql"),
+    ),
+    (
+        2,
+        "families",
+        include_str!("../../../migrations/postgres/0002_families.sql"),
+    ),
+];
 
 /// Where the database is, from `store.url`.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {

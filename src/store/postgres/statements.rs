@@ -1,6 +1,6 @@
 //! All statements in one list, for whoever looks at how the database carries them out.
 
-use super::{accept, acts, changes, claims, installations, lanes, reads, sends, turns};
+use super::{accept, acts, changes, claims, installations, lanes, reads, sends, stops, turns};
 use crate::store::sql;
 
 /// The statements by their names: those of this database, and those that both databases share.
@@ -23,6 +23,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("acts: ADOPT", acts::ADOPT),
         ("acts: ADOPTED", acts::ADOPTED),
         ("acts: PAUSE", acts::PAUSE),
+        ("acts: FORMER", acts::FORMER),
+        ("acts: READDRESS", acts::READDRESS),
         ("changes: RECOVER", changes::RECOVER),
         ("changes: TRY_HELD", changes::TRY_HELD),
         ("changes: MOVE_LANES", changes::MOVE_LANES),
@@ -50,6 +52,11 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("reads: THREADS", reads::THREADS),
         ("sends: READ", sends::READ),
         ("sends: WRITE", sends::WRITE),
+        ("stops: READ", stops::READ),
+        ("stops: MESSAGES", stops::MESSAGES),
+        ("stops: OVER", stops::OVER),
+        ("stops: ANEW", stops::ANEW),
+        ("stops: PARTS", stops::PARTS),
         ("turns: READ", turns::READ),
         ("turns: WRITE", turns::WRITE),
         ("turns: NEXT_TURN", turns::NEXT_TURN),

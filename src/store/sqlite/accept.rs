@@ -2,8 +2,8 @@
 
 pub(super) mod names;
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::acts;
 use super::fresh::{Fresh, Step};
@@ -11,7 +11,8 @@ use super::ops::{Op, Outcome};
 use super::plan::asked::Asked;
 use super::plan::writes::Found;
 use super::plan::{Plan, rows as rows_of};
-use super::rows::{self, thread_now_columns};
+use super::rows::{self, From, thread_now_columns};
+use super::transaction::Transaction;
 use crate::domain::message::Admission;
 use crate::domain::{AliasKey, DedupKey};
 use crate::store::StoreError;
@@ -27,12 +28,12 @@ pub(super) const READ: &str = concat!(
 
 /// The deliveries that receipts speak of, by our id or by the platform's name.
 pub(super) const READ_DELIVERIES: &str = "
-    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
+    SELECT 3, d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
       FROM jsonb_each(?) AS j
      CROSS JOIN deliveries AS d ON d.thread_id = j.value ->> 0 AND d.part = j.value ->> 1
      CROSS JOIN threads AS t ON t.id = d.thread_id
     UNION
-    SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
+    SELECT 3, d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
       FROM jsonb_each(?) AS j CROSS JOIN deliveries AS d ON d.platform_id = j.value
       CROSS JOIN threads AS t ON t.id = d.thread_id";
 
@@ -82,14 +83,14 @@ pub(super) const WRITE_RECEIPTS: &str = "
               FROM jsonb_each(?)) AS j
      WHERE d.thread_id = j.thread_id AND d.part = j.part AND d.stage < j.stage;
     UPDATE work SET due_at = j.at
-      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at FROM jsonb_each(?)) AS j
-     WHERE work.kind = 2 AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
+      FROM (SELECT value ->> 0 AS thread_id, value ->> 7 AS at, value ->> 8 AS kind FROM jsonb_each(?)) AS j
+     WHERE work.kind = j.kind AND work.thread_id = j.thread_id AND work.token IS NULL AND work.held IS NULL
        AND EXISTS (SELECT 1 FROM deliveries AS d
                     WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state NOT IN ('pending'))";
 
 /// Accepts all batches among the operations.
 pub(super) async fn apply(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     fresh: &Fresh,
     step: &mut Step,
     ops: &[Op],
@@ -107,7 +108,7 @@ pub(super) async fn apply(
         accept_nothing(ops, outcomes);
         return Ok(());
     }
-    let mut plan = Plan::new(read(conn, fresh, admissions).await?);
+    let mut plan = Plan::new(read(tx, fresh, admissions).await?);
     for (op, outcome) in ops.iter().zip(outcomes.iter_mut()) {
         if let Op::Accept(batch) = op {
             *outcome = Some(Outcome::Accepted(
@@ -115,9 +116,9 @@ pub(super) async fn apply(
             ));
         }
     }
-    write(conn, &plan).await?;
+    write(tx, &plan).await?;
     let keys = plan.keys.iter().map(|(key, at)| (key.as_i64(), rows::hour(*at)));
-    fresh.append(conn, step, keys.collect()).await
+    fresh.append(tx, step, keys.collect())
 }
 
 /// A webhook without anything to store is accepted with nothing.
@@ -129,42 +130,38 @@ fn accept_nothing(ops: &[Op], outcomes: &mut [Option<Outcome>]) {
     }
 }
 
-async fn read(
-    conn: &mut SqliteConnection,
-    fresh: &Fresh,
-    batch: Vec<&Admission>,
-) -> Result<Found, StoreError> {
+async fn read(tx: &mut Transaction<'_>, fresh: &Fresh, batch: Vec<&Admission>) -> Result<Found, StoreError> {
     let asked = Asked::of(batch);
     let mut found = Found::default();
     let (lately, keys): (Vec<i64>, Vec<i64>) = asked.keys.iter().partition(|key| fresh.knows(**key));
     found.keys.extend(lately.into_iter().map(DedupKey::from));
-    acts::read(conn, &asked, &mut found).await?;
+    acts::read(tx, &asked, &mut found).await?;
     let rooms = asked.rooms(&found);
     let aliases = asked.aliases(&rooms);
     if !keys.is_empty() || !aliases.is_empty() {
-        let read = sqlx::query(READ)
-            .bind(rows::json(&aliases)?)
-            .bind(rows::json(&keys)?);
-        for row in read.fetch_all(&mut *conn).await? {
-            take_row(&mut found, &row)?;
-        }
+        tx.add(READ).bind(rows::json(&aliases)?).bind(rows::json(&keys)?);
     }
     if !asked.by_name.is_empty() {
-        let read = sqlx::query(READ_DELIVERIES)
+        tx.add(READ_DELIVERIES)
             .bind(rows::json(&asked.by_id)?)
             .bind(rows::json(&asked.by_name)?);
-        for row in read.fetch_all(&mut *conn).await? {
-            found.deliveries.push(rows::delivery_now(&row)?);
-        }
+    }
+    for row in tx.rows().await? {
+        take_row(&mut found, &row)?;
     }
     Ok(found)
 }
 
 fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
-    if row.try_get::<i64, _>(0)? == 2 {
-        found.keys.insert(DedupKey::from(row.try_get::<i64, _>(1)?));
-        return Ok(());
+    match row.try_get::<i64, _>(0)? {
+        1 => take_alias(found, row)?,
+        2 => drop(found.keys.insert(DedupKey::from(row.try_get::<i64, _>(1)?))),
+        _ => found.deliveries.push(rows::delivery_now(&From(row, 1))?),
     }
+    Ok(())
+}
+
+fn take_alias(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
     let thread = rows::id(row, 2)?;
     found.aliases.insert(
         AliasKey::from_stored(row.try_get(1)?),
@@ -175,39 +172,29 @@ fn take_row(found: &mut Found, row: &SqliteRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
-    names::leave(conn, plan).await?;
+async fn write(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), StoreError> {
+    names::leave(tx, plan)?;
     if !(plan.threads.is_empty() && plan.keys.is_empty() && plan.aliases.is_empty()) {
-        sqlx::query(WRITE)
+        tx.add(WRITE)
             .bind(rows_of::threads(plan)?)
             .bind(rows_of::aliases(plan)?)
             .bind(rows_of::messages(plan)?)
-            .bind(rows_of::turns(plan)?)
-            .execute(&mut *conn)
-            .await?;
+            .bind(rows_of::turns(plan)?);
     }
     if !plan.notices.is_empty() {
         let notices = rows_of::notices(plan)?;
-        sqlx::query(WRITE_NOTICES)
-            .bind(notices.clone())
-            .bind(notices)
-            .execute(&mut *conn)
-            .await?;
+        tx.add(WRITE_NOTICES).bind(notices.clone()).bind(notices);
     }
     if !plan.receipts.is_empty() {
         let receipts = rows_of::receipts(plan)?;
-        sqlx::query(WRITE_RECEIPTS)
-            .bind(receipts.clone())
-            .bind(receipts)
-            .execute(&mut *conn)
-            .await?;
+        tx.add(WRITE_RECEIPTS).bind(receipts.clone()).bind(receipts);
     }
     for (thread, route) in &plan.reroutes {
-        let reroute = sqlx::query("UPDATE threads SET route = ? WHERE id = ?")
+        tx.add("UPDATE threads SET route = ? WHERE id = ?")
             .bind(route)
             .bind(thread.to_string());
-        reroute.execute(&mut *conn).await?;
     }
-    names::adopt_and_pause(conn, plan).await?;
-    acts::write(conn, plan).await
+    names::adopt_and_pause(tx, plan);
+    names::readdress(tx, plan);
+    acts::write(tx, plan).await
 }

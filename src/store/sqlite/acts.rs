@@ -1,11 +1,12 @@
 //! What people do besides writing, between the database and the [`plan`](super::plan): edits, withdrawals, acts.
 
-use sqlx::SqliteConnection;
+pub(super) mod stops;
 
 use super::plan::asked::Asked;
 use super::plan::writes::Found;
 use super::plan::{Plan, rows as rows_of};
 use super::rows::{self, thread_now_columns};
+use super::transaction::Transaction;
 use crate::store::StoreError;
 
 /// The messages that may still be changed, by a name of their thread and their own. A turn that was put back without
@@ -59,49 +60,44 @@ pub(super) const WRITE_RATINGS: &str = "
 
 /// Reads what edits and acts are about.
 pub(super) async fn read(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     asked: &Asked<'_>,
     found: &mut Found,
 ) -> Result<(), StoreError> {
     if !asked.messages.is_empty() {
-        let read = sqlx::query(READ_OPEN).bind(rows::json(&asked.messages)?);
-        for row in read.fetch_all(&mut *conn).await? {
+        tx.add(READ_OPEN).bind(rows::json(&asked.messages)?);
+        for row in tx.rows().await? {
             found.open.push(rows::open_message(&row)?);
         }
     }
     if !asked.parts.is_empty() {
-        let read = sqlx::query(READ_PARTS).bind(rows::json(&asked.parts)?);
-        for row in read.fetch_all(&mut *conn).await? {
+        tx.add(READ_PARTS).bind(rows::json(&asked.parts)?);
+        for row in tx.rows().await? {
             rows::take_part(found, &row)?;
         }
     }
+    stops::read(tx, &asked.stops, found).await?;
     Ok(())
 }
 
 /// Writes what the plan made of edits and acts, after everything that they may concern.
-pub(super) async fn write(conn: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
+pub(super) async fn write(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), StoreError> {
     if !plan.revisions.is_empty() {
         let revisions = rows_of::revisions(plan)?;
-        let write = sqlx::query(WRITE_REVISIONS).bind(&revisions).bind(&revisions);
-        write.execute(&mut *conn).await?;
+        tx.add(WRITE_REVISIONS).bind(&revisions).bind(&revisions);
     }
     if !plan.spoken.is_empty() {
-        let spoken = rows_of::spoken(plan)?;
-        sqlx::query(WRITE_SPOKEN).bind(spoken).execute(&mut *conn).await?;
+        tx.add(WRITE_SPOKEN).bind(rows_of::spoken(plan)?);
     }
     if !plan.resets.is_empty() {
-        let resets = rows::json(&plan.resets)?;
-        sqlx::query(WRITE_RESETS).bind(resets).execute(&mut *conn).await?;
+        tx.add(WRITE_RESETS).bind(rows::json(&plan.resets)?);
     }
     if !plan.ratings.is_empty() {
-        let ratings = rows::json(&plan.ratings)?;
-        sqlx::query(WRITE_RATINGS)
-            .bind(ratings)
-            .execute(&mut *conn)
-            .await?;
+        tx.add(WRITE_RATINGS).bind(rows::json(&plan.ratings)?);
     }
+    stops::write(tx, plan)?;
     for (thread, at) in &plan.silenced {
-        super::changes::pause(conn, &thread.to_string(), *at).await?;
+        super::changes::pause(tx, &thread.to_string(), *at).await?;
     }
     Ok(())
 }

@@ -5,12 +5,17 @@ use sqlx::{Row, SqliteConnection};
 
 use super::fresh::{Fresh, Step};
 use super::ops::{Change, Letter, Outcome, kind};
-use super::{installations, reads, rows, sql};
+use super::transaction::Transaction;
+use super::{families, installations, reads, rows, sql};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
 use crate::store::operator::ThreadChange;
 use crate::store::{StoreError, Swept, Work};
+
+/// The planner does not know how little is held, so it is told which index to take.
+pub(super) const RELEASE: &str = "
+    UPDATE work INDEXED BY work_held SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
 
 /// What a process that is gone had claimed is free again. Its questions may have been answered and its parts may have
 /// been sent: both are looked for. What was held is tried anew.
@@ -58,16 +63,20 @@ pub(super) const REPLAY_DELIVERY: &str = "
         ON CONFLICT (kind, thread_id) DO UPDATE SET first = min(first, excluded.first)";
 
 /// Carries out a rare write.
-pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Result<Outcome, StoreError> {
+pub(super) async fn apply(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, StoreError> {
+    if let Change::Thread { name, change, now } = change {
+        return thread(tx, name, *change, *now).await;
+    }
+    let conn = tx.conn().await?;
     match change {
         Change::Release { work, held, now } => release(conn, *work, held, *now).await,
         Change::Recover { routes, now, look_at } => recover(conn, routes, *now, *look_at).await,
         // The writer's own: it concerns what it has in memory too.
-        Change::Sweep { .. } => Ok(Outcome::Done),
-        Change::Thread { name, change, now } => thread(conn, name, *change, *now).await,
+        Change::Sweep { .. } | Change::Thread { .. } => Ok(Outcome::Done),
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
         Change::Installation(write) => installations::apply(conn, write).await,
+        Change::Family { account, family } => families::keep(conn, account, family).await,
         // The transaction around it takes the write lock and syncs an (empty) commit.
         Change::CheckWritable => {
             sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")
@@ -84,7 +93,7 @@ async fn release(
     held: &str,
     now: Time,
 ) -> Result<Outcome, StoreError> {
-    let done = sqlx::query(sql::RELEASE)
+    let done = sqlx::query(RELEASE)
         .bind(now.millis())
         .bind(kind(work))
         .bind(held)
@@ -124,11 +133,12 @@ async fn recover(
 }
 
 async fn thread(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     name: &str,
     change: ThreadChange,
     now: Time,
 ) -> Result<Outcome, StoreError> {
+    let conn = tx.conn().await?;
     let id = match reads::find(conn, name).await? {
         Some(id) => id,
         None if change == ThreadChange::Pause => match open(conn, name, now).await? {
@@ -137,51 +147,40 @@ async fn thread(
         },
         None => return Ok(Outcome::Thread(None)),
     };
-    let at = now.millis();
-    match change {
-        ThreadChange::Pause => pause(conn, &id, now).await?,
-        ThreadChange::Resume => {
-            sqlx::query(sql::RESUME)
-                .bind(at)
-                .bind(&id)
-                .execute(&mut *conn)
-                .await?;
+    let change = match change {
+        ThreadChange::Pause => {
+            pause(tx, &id, now).await?;
+            None
         }
-        ThreadChange::Reset => {
-            sqlx::query(sql::RESET)
-                .bind(at)
-                .bind(&id)
-                .execute(&mut *conn)
-                .await?;
-        }
+        ThreadChange::Resume => Some(sql::RESUME),
+        ThreadChange::Reset => Some(sql::RESET),
+    };
+    let conn = tx.conn().await?;
+    if let Some(change) = change {
+        let query = sqlx::query(change).bind(now.millis()).bind(&id);
+        query.execute(&mut *conn).await?;
     }
     Ok(Outcome::Thread(reads::row(conn, &id).await?))
 }
 
 /// The bot falls silent on a thread, until somebody resumes it.
-pub(super) async fn pause(conn: &mut SqliteConnection, id: &str, now: Time) -> Result<(), StoreError> {
-    sqlx::query(sql::PAUSE)
-        .bind(now.millis())
-        .bind(id)
-        .execute(&mut *conn)
-        .await?;
-    hand_over(conn, id, now).await
+pub(super) async fn pause(tx: &mut Transaction<'_>, id: &str, now: Time) -> Result<(), StoreError> {
+    let pause = sqlx::query(sql::PAUSE).bind(now.millis()).bind(id);
+    pause.execute(tx.conn().await?).await?;
+    hand_over(tx, id, now);
+    Ok(())
 }
 
 /// A person answers on this thread from now on.
-pub(super) async fn hand_over(
-    conn: &mut SqliteConnection,
-    thread: &str,
-    now: Time,
-) -> Result<(), StoreError> {
+pub(super) fn hand_over(tx: &mut Transaction<'_>, thread: &str, now: Time) {
     let at = now.millis();
-    let query = sqlx::query(HAND_OVER)
+    tx.add(HAND_OVER)
         .bind(at)
         .bind(thread)
         .bind(thread)
+        .bind(thread)
+        .bind(at)
         .bind(thread);
-    query.bind(at).bind(thread).execute(conn).await?;
-    Ok(())
 }
 
 /// Makes the thread of an address that never wrote; none if it is no address.
@@ -215,7 +214,7 @@ async fn open(conn: &mut SqliteConnection, address: &str, now: Time) -> Result<O
 
 /// Looks through some keys for old ones; the fresh keys with the first step.
 pub(super) async fn sweep(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     fresh: &Fresh,
     step: &mut Step,
     keys_before: Time,
@@ -224,10 +223,11 @@ pub(super) async fn sweep(
     let hour = rows::hour(keys_before);
     let begins = from == i64::MIN;
     let forgotten = if begins && !step.is_forgetting() {
-        fresh.sweep(conn, step, hour).await?
+        fresh.sweep(tx, step, hour)
     } else {
         0
     };
+    let conn = tx.conn().await?;
     let next: Option<i64> = sqlx::query_scalar(sql::STEP_END)
         .bind(from)
         .fetch_optional(&mut *conn)

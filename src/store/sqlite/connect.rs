@@ -31,7 +31,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "bridge",
@@ -56,6 +56,11 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
         5,
         "fresh keys",
         include_str!("../../../migrations/sqlite/0005_fresh_keys.sql"),
+    ),
+    (
+        8,
+        "families",
+        include_str!("../../../migrations/sqlite/0008_families.sql"),
     ),
     (
         10,

@@ -10,11 +10,13 @@ mod acts;
 mod changes;
 mod claims;
 mod connect;
+mod families;
 mod fresh;
 mod installations;
 mod reads;
 mod sends;
 mod statements;
+mod transaction;
 mod turns;
 mod writer;
 
@@ -25,7 +27,6 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 pub use super::Mode;
 use fresh::Fresh;
@@ -71,7 +72,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     submit: mpsc::WeakSender<Job>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<oneshot::Receiver<()>>>,
     migrated: usize,
     keys: Keyring,
     _lock: Option<File>,
@@ -96,7 +97,10 @@ impl SqliteStore {
         let readers = connect::readers(&path);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let fresh = Fresh::load(&mut conn, tuning.fresh_keys).await?;
-        let writer = tokio::spawn(writer::run(conn, fresh, queue, tuning.batch));
+        let writer = writer::start(conn, fresh, queue, tuning.batch).map_err(|error| StoreError::Open {
+            path: path.display().to_string(),
+            reason: format!("no thread for the writer: {error}"),
+        })?;
         Ok(Self {
             path,
             readers,

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
 use super::ends::sends::{Ends, Held, held_send_columns, settled};
 use super::ops::{Op, Outcome};
 use super::rows;
+use super::transaction::Transaction;
 use crate::domain::ThreadId;
 use crate::store::StoreError;
 
@@ -23,7 +22,8 @@ pub(super) const READ: &str = concat!(
                AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)"
 );
 
-/// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead.
+/// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead. The kind of the
+/// work comes with its row, because for a constant the planner would go through all work of that kind.
 pub(super) const WRITE: &str = "
     UPDATE deliveries SET
            state = CASE WHEN deliveries.state IN ('dead', 'sent', 'withdrawn') THEN deliveries.state ELSE j.state END,
@@ -41,13 +41,13 @@ pub(super) const WRITE: &str = "
      WHERE deliveries.thread_id = j.thread_id AND deliveries.part = j.part;
     UPDATE work SET token = j.token, due_at = j.due_at, first = coalesce(j.first, work.first), held = j.held
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token, value ->> 2 AS due_at, value ->> 3 AS first,
-                   value ->> 4 AS held FROM jsonb_each(?)) AS j
-     WHERE work.kind = 2 AND work.thread_id = j.thread_id;
+                   value ->> 4 AS held, value ->> 5 AS kind FROM jsonb_each(?)) AS j
+     WHERE work.kind = j.kind AND work.thread_id = j.thread_id;
     DELETE FROM work WHERE kind = 2 AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 /// Settles all sends among the operations.
 pub(super) async fn settle_all(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
@@ -55,24 +55,23 @@ pub(super) async fn settle_all(
     if parts.is_empty() {
         return Ok(());
     }
-    let held = read(conn, &parts).await?;
+    let held = read(tx, &parts).await?;
     let ends = Ends::settle_all(held, ops, outcomes);
-    sqlx::query(WRITE)
+    tx.add(WRITE)
         .bind(rows::json(&ends.deliveries)?)
         .bind(rows::json(&ends.begun)?)
         .bind(rows::json(&ends.work)?)
-        .bind(rows::json(&ends.over)?)
-        .execute(conn)
-        .await?;
+        .bind(rows::json(&ends.over)?);
     Ok(())
 }
 
 async fn read(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     parts: &[(ThreadId, i64)],
 ) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(parts.len());
-    for row in sqlx::query(READ).bind(rows::json(parts)?).fetch_all(conn).await? {
+    tx.add(READ).bind(rows::json(parts)?);
+    for row in tx.rows().await? {
         Held::take(&mut held, &row)?;
     }
     Ok(held)

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
 use super::ends::turns::{Ends, Held, completed, held_turn_columns};
 use super::ops::{Op, Outcome};
+use super::transaction::Transaction;
 use super::{rows, sql};
 use crate::domain::ThreadId;
 use crate::domain::turn::{Burial, ClaimKey, Deferral, TurnClaim};
@@ -61,7 +60,7 @@ pub(super) const NEXT_TURN: &str = "
 
 /// Completes all answered turns among the operations.
 pub(super) async fn complete_all(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     ops: &[Op],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
@@ -69,28 +68,28 @@ pub(super) async fn complete_all(
     if threads.is_empty() {
         return Ok(());
     }
-    let held = read(conn, &threads).await?;
+    let held = read(tx, &threads).await?;
     let ends = Ends::complete_all(&held, ops, outcomes, |_| true);
-    write(conn, &ends).await
+    write(tx, &ends)
 }
 
 /// Ends a turn without an answer.
 pub(super) async fn bury(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     claim: &TurnClaim,
     burial: &Burial,
 ) -> Result<Outcome, StoreError> {
-    let held = read(conn, &[claim.key.thread]).await?;
+    let held = read(tx, &[claim.key.thread]).await?;
     let Some(ends) = Ends::bury_one(&held, claim, burial) else {
         return Ok(Outcome::Fenced);
     };
-    write(conn, &ends).await?;
+    write(tx, &ends)?;
     Ok(Outcome::Done)
 }
 
 /// Puts a turn back.
 pub(super) async fn defer(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     claim: &ClaimKey,
     deferral: &Deferral,
 ) -> Result<Outcome, StoreError> {
@@ -101,7 +100,7 @@ pub(super) async fn defer(
         .bind(&deferral.held)
         .bind(claim.thread.to_string())
         .bind(claim.token.as_i64())
-        .execute(conn)
+        .execute(tx.conn().await?)
         .await?;
     Ok(if done.rows_affected() == 0 {
         Outcome::Fenced
@@ -110,37 +109,25 @@ pub(super) async fn defer(
     })
 }
 
-async fn read(
-    conn: &mut SqliteConnection,
-    threads: &[ThreadId],
-) -> Result<HashMap<ThreadId, Held>, StoreError> {
+async fn read(tx: &mut Transaction<'_>, threads: &[ThreadId]) -> Result<HashMap<ThreadId, Held>, StoreError> {
     let mut held = HashMap::with_capacity(threads.len());
-    for row in sqlx::query(READ)
-        .bind(rows::json(threads)?)
-        .fetch_all(conn)
-        .await?
-    {
+    tx.add(READ).bind(rows::json(threads)?);
+    for row in tx.rows().await? {
         Held::take(&mut held, &row)?;
     }
     Ok(held)
 }
 
-async fn write(conn: &mut SqliteConnection, ends: &Ends) -> Result<(), StoreError> {
-    sqlx::query(WRITE)
+fn write(tx: &mut Transaction<'_>, ends: &Ends) -> Result<(), StoreError> {
+    tx.add(WRITE)
         .bind(rows::json(&ends.messages)?)
         .bind(rows::json(&ends.threads)?)
         .bind(rows::json(&ends.deliveries)?)
         .bind(rows::json(&ends.sends)?)
-        .bind(rows::json(&ends.over)?)
-        .execute(&mut *conn)
-        .await?;
+        .bind(rows::json(&ends.over)?);
     if !ends.more.is_empty() {
         let more = rows::json(&ends.more)?;
-        sqlx::query(NEXT_TURN)
-            .bind(&more)
-            .bind(&more)
-            .execute(conn)
-            .await?;
+        tx.add(NEXT_TURN).bind(&more).bind(&more);
     }
     Ok(())
 }

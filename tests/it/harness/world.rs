@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::postgres::{Database, on_postgres};
 use super::{
     AgentStub, Config, DEADLINE, Daemon, Finished, Incoming, MetaStub, Metrics, Person, Reply, SlackEvent,
-    SlackStub, get, post, run, slack_signature, webhook, whatsapp_signature,
+    SlackStub, get, post, run, run_on_terminal, slack_signature, webhook, whatsapp_signature,
 };
 
 /// How long a replica keeps its claims, in the run on PostgreSQL: short, for there is much killing.
@@ -223,6 +223,14 @@ impl World {
             &[arguments, &["--config", &file]].concat(),
             self.config.environment(),
         )
+    }
+
+    /// The same on a terminal where somebody types this.
+    #[track_caller]
+    pub(crate) fn cli_on_terminal(&self, arguments: &[&str], typed: &str) -> Finished {
+        let file = self.home().join("chatbridge.toml").display().to_string();
+        let arguments = [arguments, &["--config", &file]].concat();
+        run_on_terminal(self.home(), &arguments, self.config.environment(), typed)
     }
 
     /// A look at the daemon's metrics.

@@ -3,6 +3,7 @@
 mod accepting;
 mod colleagues;
 mod explain;
+mod families;
 mod histories;
 mod identity;
 mod installing;
@@ -10,6 +11,7 @@ mod operating;
 mod people;
 mod sending;
 mod sharing;
+mod stopping;
 mod turning;
 
 use std::collections::HashMap;
