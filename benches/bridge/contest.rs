@@ -12,7 +12,7 @@ use crate::processes::{Usage, usage};
 use crate::stubs::Stubs;
 
 /// How long a server may take to come up.
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 
 /// Somebody who does the job: a signed webhook in, the agent asked, its answer posted.
 pub(crate) struct Contestant {

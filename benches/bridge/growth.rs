@@ -47,7 +47,7 @@ const ROWS: [&str; 5] = [
     "INSERT INTO deliveries (thread_id, part, turn, kind, body, state, attempts, platform_id, stage, asked_at, created_at,
             attempted_at, ended_at)
         SELECT id, 1, 1, 'answer', 'bench ' || n || ' We open at nine on Saturdays, and you may bring shoes back within 30 days.',
-            'sent', 1, printf('1700000000.%08d', n), 1, at, at, at, at FROM rows",
+            'sent', 1, printf('1700000000.%08d', n), 0, at, at, at, at FROM rows",
     "INSERT INTO keys (key, hour) SELECT (n - ?5) * ?4, at / 3600000 FROM rows",
 ];
 
@@ -108,7 +108,7 @@ async fn accepting(folder: &Path, size: usize, round: usize) -> (Accepting, Dura
     let stubs = Stubs::start(Duration::ZERO, 0).await;
     let begin = Instant::now();
     let server = Server::start_on(Kind::Accept, &stubs, database).await;
-    let up_after = begin.elapsed() - Server::SETTLING;
+    let up_after = begin.elapsed().saturating_sub(Server::SETTLING);
     let load = Load::new(server.address, 64, events).from(round * events);
     (load.run().await, up_after)
 }

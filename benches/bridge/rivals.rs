@@ -88,9 +88,11 @@ async fn measure(contestants: &[Contestant]) -> Vec<Measured> {
             killed: Tally::default(),
         })
         .collect();
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
         for (contestant, measured) in contestants.iter().zip(&mut measured) {
-            measured.saturated.push(saturated(contestant).await);
+            let run = saturated(contestant).await;
+            eprintln!("{}, round {round}: {:.0}/s", contestant.name, run.rate);
+            measured.saturated.push(run);
         }
         for (contestant, measured) in contestants.iter().zip(&mut measured) {
             measured.added.push(added(contestant).await);
@@ -98,6 +100,7 @@ async fn measure(contestants: &[Contestant]) -> Vec<Measured> {
     }
     for (contestant, measured) in contestants.iter().zip(&mut measured) {
         measured.killed = killed(contestant).await;
+        eprintln!("{}, killed: {:?}", contestant.name, measured.killed);
     }
     measured
 }
@@ -138,7 +141,7 @@ async fn saturated(contestant: &Contestant) -> Saturated {
     load.await.unwrap();
     let tally = stubs.tally();
     let took = stubs.latest().unwrap_or(begin) - begin;
-    let cpu = running.usage().cpu - before.cpu;
+    let cpu = running.usage().cpu.saturating_sub(before.cpu);
     Saturated {
         rate: float(tally.answered) / took.as_secs_f64(),
         cpu: cpu / u32::try_from(tally.answered.max(1)).unwrap(),
