@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::events::{PHONE_NUMBER_ID, Platform, SECRET, VERIFY_TOKEN};
@@ -214,10 +215,17 @@ impl<'a> Home<'a> {
     }
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now. Below the range from which Linux takes the ports of outgoing connections (32768 and
+/// up): a connection must not take it while a killed server is away.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 8_000).unwrap();
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 4_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A Redis that keeps nothing on the disk: of what it holds, nothing is worth more than ten minutes here.

@@ -1,7 +1,7 @@
 //! What the bridge does in a second, and what it adds to the agent's own time.
 //!
 //! `cargo bench` runs `accept`, `answer`, `latency` and `memory`; a name behind `--` runs that part alone. What takes long
-//! or installs something runs only when it is named: `startup`, `growth`, `rivals`. Everything runs on this machine: the
+//! or installs something runs only when it is named: `startup`, `growth`, `rivals` (or `rivals-slack`, `rivals-whatsapp`). Everything runs on this machine: the
 //! load, the stubs of agent and platform, and the server, which is a process of its own. What is compared runs in turn,
 //! several times, and the medians count, because machines drift.
 
@@ -27,6 +27,7 @@ mod wire;
 
 use std::time::Duration;
 
+use events::Platform;
 use load::Load;
 use report::{Accepting, median, row};
 use servers::{Kind, Server};
@@ -78,8 +79,13 @@ fn main() {
         if wanted.contains(&"growth") {
             growth::growth().await;
         }
-        if wanted.contains(&"rivals") {
-            rivals::rivals().await;
+        for (name, platform) in [
+            ("rivals-slack", Platform::Slack),
+            ("rivals-whatsapp", Platform::WhatsApp),
+        ] {
+            if wanted.contains(&"rivals") || wanted.contains(&name) {
+                rivals::rivals(platform).await;
+            }
         }
     });
 }

@@ -50,13 +50,11 @@ struct Measured {
     killed: Tally,
 }
 
-/// Prints the tables, as Markdown.
-pub(crate) async fn rivals() {
-    for platform in [Platform::Slack, Platform::WhatsApp] {
-        let contestants = install::contestants(platform);
-        let measured = measure(&contestants).await;
-        print(platform, &contestants, &measured);
-    }
+/// Prints a platform's tables, as Markdown.
+pub(crate) async fn rivals(platform: Platform) {
+    let contestants = install::contestants(platform);
+    let measured = measure(&contestants).await;
+    print(platform, &contestants, &measured);
 }
 
 /// Prints the time from the start to the first 200, of everybody.
@@ -169,7 +167,8 @@ async fn added(contestant: &Contestant) -> (Duration, Duration) {
 /// What it never answers of what it acknowledged, when it is killed and started again, and again. What it did not
 /// acknowledge comes again, as it does from the platforms.
 async fn killed(contestant: &Contestant) -> Tally {
-    let events = scaled(20_000);
+    // A few seconds between one kill and the next, also in a quick look.
+    let events = scaled(20_000).max(4_000);
     let stubs = Stubs::start_remembering(AGENT, events).await;
     let home = Home::new(contestant, &stubs).await;
     let mut running = home.start().await;
