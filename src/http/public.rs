@@ -15,11 +15,13 @@ use metrics::Counter;
 use super::Backend;
 use super::body::{Patience, discard, read};
 use super::errors::ApiError;
+use super::leaving;
 use super::ready::Probe;
 use super::sparing::Sparing;
 use super::visits;
 use crate::channel::signature::Unverified;
 use crate::channel::{Acknowledgement, Channel, Endpoint, Received, WebhookRequest};
+use crate::crash_point::{self, Deed};
 use crate::telemetry::WEBHOOKS;
 
 /// How often the log tells, for each route, why requests are turned away.
@@ -121,7 +123,12 @@ impl<B: Backend> Desk<B> {
 
     async fn serve(&self, request: Request) -> Response {
         match self.take_in(request).await {
-            Ok(answer) => acknowledge(answer),
+            Ok(answer) => {
+                crash_point::before_at(Deed::Acknowledge, self.channel.name());
+                let mut response = acknowledge(answer);
+                leaving::mark(&mut response, self.channel.name());
+                response
+            }
             Err(error) => {
                 self.turn_away(&error);
                 error.into_response()

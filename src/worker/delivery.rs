@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 use super::Parts;
 use super::board::{Board, Place, Reach};
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
+use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Lane;
@@ -97,7 +98,10 @@ impl Delivery {
     }
 
     async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> SendOutcome {
-        match channel.send(claim).await {
+        crash_point::before_at(Deed::Send, channel.name());
+        let result = channel.send(claim).await;
+        crash_point::after_at(Deed::Send, channel.name());
+        match result {
             Ok(sent) => {
                 self.release(&claim.key.lane).await;
                 let now = self.parts.clock.now();
@@ -197,7 +201,10 @@ impl Delivery {
     /// Looks for a part that may have been sent, and decides by what it finds.
     async fn look(&self, claim: &SendClaim, channel: &dyn Channel) -> SendOutcome {
         let now = self.parts.clock.now();
-        match channel.look_up(claim).await {
+        crash_point::before_at(Deed::LookForSend, channel.name());
+        let found = channel.look_up(claim).await;
+        crash_point::after_at(Deed::LookForSend, channel.name());
+        match found {
             LookUp::Found { platform_id } => {
                 info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
                 super::count_unknown(channel.name(), "found");

@@ -1,6 +1,7 @@
 //! What can be written, and what comes of it.
 
 use super::installations;
+use crate::crash_point::Deed;
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
@@ -19,6 +20,38 @@ pub(super) enum Op {
     ClaimSends(Wanted),
     Settle(SendClaim, Settlement),
     Change(Change),
+}
+
+impl Op {
+    /// How the crash points call its commit.
+    pub(super) fn deed(&self) -> Option<Deed> {
+        Some(match self {
+            Self::Accept(_) => Deed::Accept,
+            Self::ClaimTurns(_) => Deed::ClaimTurns,
+            Self::CompleteTurn(..) => Deed::CompleteTurn,
+            Self::DeferTurn(..) => Deed::DeferTurn,
+            Self::BuryTurn(..) => Deed::BuryTurn,
+            Self::ClaimSends(_) => Deed::ClaimSends,
+            Self::Settle(..) => Deed::Settle,
+            Self::Change(change) => return change.deed(),
+        })
+    }
+}
+
+impl Change {
+    fn deed(&self) -> Option<Deed> {
+        Some(match self {
+            Self::Release { .. } => Deed::Release,
+            Self::Recover { .. } => Deed::Recover,
+            Self::Sweep { .. } => Deed::Sweep,
+            Self::Thread { .. } => Deed::ChangeThread,
+            Self::Replay { .. } => Deed::Replay,
+            Self::Purge { .. } => Deed::Purge,
+            Self::Installation(_) => Deed::Install,
+            // It writes nothing that anybody relies on.
+            Self::CheckWritable => return None,
+        })
+    }
 }
 
 /// Work that is wanted.
