@@ -173,6 +173,7 @@ impl Dispatcher {
                 count(channel.name(), "found");
                 return Ok(answer);
             }
+            info!(turn = %claim.turn, "an earlier attempt left no answer to be found: it is asked again");
             count(channel.name(), "asked_again");
         }
         debug!(turn = %claim.turn, attempt = claim.attempt, messages = claim.messages.len(), "asking");

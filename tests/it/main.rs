@@ -44,6 +44,7 @@ mod slack_install;
 mod slack_installed;
 mod slack_manifest;
 mod slack_pace;
+mod soak;
 mod store;
 mod webhooks;
 mod whatsapp;

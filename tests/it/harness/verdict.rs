@@ -23,6 +23,22 @@ impl Counted {
         let asked_again = metrics.count("chatbridge_turns_total", &[("outcome", "asked_again")]);
         Self { resent, asked_again }
     }
+
+    /// What the log of the daemon tells, line by line: it outlives a process whose metrics went with it.
+    pub(crate) fn told(world: &World) -> Self {
+        let log = world.daemon().log();
+        Self {
+            resent: log.matches("it is sent again").count(),
+            asked_again: log.matches("it is asked again").count(),
+        }
+    }
+}
+
+impl std::ops::AddAssign for Counted {
+    fn add_assign(&mut self, other: Self) {
+        self.resent += other.resent;
+        self.asked_again += other.asked_again;
+    }
 }
 
 /// What was there at the end.
