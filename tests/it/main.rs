@@ -31,6 +31,7 @@ mod demo;
 mod fixtures;
 mod floors;
 mod harness;
+mod history;
 mod life;
 mod operator;
 mod promises;

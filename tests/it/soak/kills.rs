@@ -132,7 +132,7 @@ fn live(seed: u64) -> Tally {
 
 /// A person writes, and the platform delivers until it is thanked.
 fn talk(world: &RwLock<World>, n: usize, stop: &AtomicBool) -> Talk {
-    let mut talk = Talk::new(n % 2 == 0, n);
+    let mut talk = Talk::new(n.is_multiple_of(2), n);
     for m in 0.. {
         if stop.load(Ordering::SeqCst) {
             break;

@@ -2,11 +2,12 @@
 //!
 //! Each writes its figures into `soak.md` in cargo's target folder.
 
+mod histories;
 mod kills;
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -24,7 +25,7 @@ fn report(title: &str, since: Instant, figures: &[(&str, &dyn Display)]) {
     let mut text = format!("\n## {title}\n\n| figure | |\n|---|---|\n");
     let took = format!("{} s", since.elapsed().as_secs());
     for (name, value) in figures.iter().chain(&[("duration", &took as &dyn Display)]) {
-        text.push_str(&format!("| {name} | {value} |\n"));
+        writeln!(text, "| {name} | {value} |").unwrap();
     }
     println!("{text}");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
