@@ -33,6 +33,7 @@ mod floors;
 mod harness;
 mod history;
 mod life;
+mod neighbours;
 mod operator;
 mod promises;
 mod second_opinion;
