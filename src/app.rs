@@ -24,7 +24,7 @@ use crate::http::public::Public;
 use crate::http::server::{self, Limits};
 use crate::store::{self, Backlog, Mode, Store, StoreError};
 use crate::telemetry;
-use crate::worker::{Intake, Parts, Workers};
+use crate::worker::{Intake, POLL, Parts, Workers};
 
 /// When the daemon stops, how long the requests under way may take at most: the rest of the time is for the answers.
 const LONGEST_LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -38,6 +38,8 @@ pub struct Overrides {
     pub clock: Option<Arc<dyn Clock>>,
     /// What is remembered where, in place of the configured database.
     pub store: Option<Arc<dyn Store>>,
+    /// How often the workers look around, in place of the usual: with a clock that is driven nobody wakes them.
+    pub poll: Option<Duration>,
 }
 
 /// Why the daemon does not start.
@@ -157,6 +159,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         texts: settings.messages,
         links: settings.agent.links,
         concurrency: settings.agent.concurrency,
+        poll: overrides.poll.unwrap_or(POLL),
     }));
     workers.recover().await?;
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());

@@ -10,6 +10,7 @@ mod cached;
 mod connection;
 pub mod errors;
 mod guard;
+mod leaving;
 pub mod public;
 mod ready;
 pub mod server;

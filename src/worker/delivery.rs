@@ -12,6 +12,7 @@ use super::Parts;
 use super::board::{Board, Place, Reach};
 use super::leases::Leases;
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
+use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Lane;
@@ -102,7 +103,10 @@ impl Delivery {
     }
 
     async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
-        Some(match self.leases.within(&claim.key, channel.send(claim)).await? {
+        crash_point::before_at(Deed::Send, channel.name());
+        let result = self.leases.within(&claim.key, channel.send(claim)).await;
+        crash_point::after_at(Deed::Send, channel.name());
+        Some(match result? {
             Ok(sent) => {
                 self.release(&claim.key.lane).await;
                 let now = self.parts.clock.now();
@@ -204,33 +208,31 @@ impl Delivery {
     /// Looks for a part that may have been sent, and decides by what it finds.
     async fn look(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
         let now = self.parts.clock.now();
-        Some(
-            match self.leases.within(&claim.key, channel.look_up(claim)).await? {
-                LookUp::Found { platform_id } => {
-                    info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
-                    super::count_unknown(channel.name(), "found");
-                    count(channel.name(), "sent");
-                    SendOutcome::Sent { platform_id }
-                }
-                LookUp::Later(wait) => SendOutcome::Unknown {
-                    look_at: now.plus(wait),
-                    code: "unknown".into(),
-                },
-                LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => {
-                    self.resend(claim, channel, now)
-                }
-                LookUp::Unknowable(UnknownPolicy::Park) => {
-                    super::count_unknown(channel.name(), "parked");
-                    count(channel.name(), "dead");
-                    let reason =
-                        "nobody can tell whether it was sent; replay it if the person did not get it";
-                    SendOutcome::Dead {
-                        code: "unknown_outcome".into(),
-                        reason: reason.into(),
-                    }
-                }
+        crash_point::before_at(Deed::LookForSend, channel.name());
+        let found = self.leases.within(&claim.key, channel.look_up(claim)).await;
+        crash_point::after_at(Deed::LookForSend, channel.name());
+        Some(match found? {
+            LookUp::Found { platform_id } => {
+                info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
+                super::count_unknown(channel.name(), "found");
+                count(channel.name(), "sent");
+                SendOutcome::Sent { platform_id }
+            }
+            LookUp::Later(wait) => SendOutcome::Unknown {
+                look_at: now.plus(wait),
+                code: "unknown".into(),
             },
-        )
+            LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
+            LookUp::Unknowable(UnknownPolicy::Park) => {
+                super::count_unknown(channel.name(), "parked");
+                count(channel.name(), "dead");
+                let reason = "nobody can tell whether it was sent; replay it if the person did not get it";
+                SendOutcome::Dead {
+                    code: "unknown_outcome".into(),
+                    reason: reason.into(),
+                }
+            }
+        })
     }
 
     /// The attempts of a part that keeps getting lost end too.

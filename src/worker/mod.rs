@@ -77,8 +77,9 @@ pub struct RetrySettings {
     pub delivery: Schedule,
 }
 
-/// How often the store is asked whether there is work that nobody told of: a command's, another process's.
-const POLL: Duration = Duration::from_secs(1);
+/// How often the store is asked, if nothing else is wanted, whether there is work that nobody told of: a command's,
+/// another process's.
+pub const POLL: Duration = Duration::from_secs(1);
 
 /// How long a worker waits after the store failed it.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -120,6 +121,8 @@ pub struct Parts {
     pub texts: Texts,
     /// Whether sources are listed.
     pub links: Links,
+    /// How often the store is asked whether there is work that nobody told of.
+    pub poll: Duration,
 }
 
 impl Parts {
@@ -261,16 +264,17 @@ impl Workers {
         } else {
             &self.sends
         };
+        let poll = self.parts.poll;
         let mut polled: Option<tokio::time::Instant> = None;
         while !hard.is_cancelled() {
-            if polled.is_none_or(|at| at.elapsed() >= POLL) {
+            if polled.is_none_or(|at| at.elapsed() >= poll) {
                 polled = Some(tokio::time::Instant::now());
                 self.poll(work).await;
             }
             match self.start_due(work).await {
                 Ok(0) if soft.is_cancelled() && self.is_finished() => break,
                 Ok(0) => {
-                    let longest = if soft.is_cancelled() { POLL / 10 } else { POLL };
+                    let longest = if soft.is_cancelled() { poll / 10 } else { poll };
                     let nap = board.wait(self.parts.clock.now(), longest);
                     tokio::select! {
                         () = nap => {}

@@ -2,7 +2,7 @@
 //!
 //! Each file is a subject. A test is named for the behaviour that it shows; one that answers a defect which similar
 //! software shipped says in its comment which. Nothing here reaches into the crate but `store`, the suite that every
-//! store must pass: signatures, payloads and expectations are written a second time, so that both would have to be
+//! store must pass, and the list of crash points: signatures, payloads and expectations are written a second time, so that both would have to be
 //! wrong in the same way.
 //!
 //! The tests are plain functions: the stubs live on a runtime of their own, and whoever waits blocks its own thread
@@ -24,12 +24,16 @@ mod bad_input;
 mod bursts;
 mod check;
 mod crash;
+#[cfg(debug_assertions)]
+mod crash_points;
 mod delivery;
 mod demo;
 mod fixtures;
 mod floors;
 mod harness;
+mod history;
 mod life;
+mod neighbours;
 mod operator;
 mod promises;
 mod replicas;
@@ -50,6 +54,7 @@ mod slack_socket;
 mod slack_socket_crash;
 mod slack_socket_life;
 mod slack_socket_setup;
+mod soak;
 mod store;
 mod webhooks;
 mod whatsapp;

@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow, Postgres};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use super::tx::{self, Query};
+use crate::crash_point::{self, Deed};
 use crate::store::StoreError;
 
 /// How long it may take to connect.
@@ -197,7 +198,9 @@ pub(super) async fn prepare(
     };
     migrator.set_locking(false).set_ignore_missing(true);
     migrator.run_direct(None, &mut *tx, false).await?;
+    crash_point::before(Deed::Migrate);
     tx.commit().await?;
+    crash_point::after(Deed::Migrate);
     Ok(MIGRATIONS
         .iter()
         .filter(|(version, ..)| *version > newest)

@@ -10,6 +10,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
+use crate::crash_point::{self, Deed};
 use crate::store::{Mode, StoreError};
 
 /// How long a statement waits for another process (a command, a backup) to let go of the database.
@@ -180,12 +181,14 @@ pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<
             false,
         )
     });
+    crash_point::before(Deed::Migrate);
     Migrator {
         migrations: Cow::Owned(migrations.to_vec()),
         ..Migrator::DEFAULT
     }
     .run_direct(None, conn, false)
     .await?;
+    crash_point::after(Deed::Migrate);
     Ok(MIGRATIONS
         .iter()
         .filter(|(version, ..)| *version > newest)

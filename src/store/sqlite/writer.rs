@@ -15,6 +15,7 @@ use super::fresh::{Fresh, Step};
 use super::ops::{Change, Op, Outcome};
 use super::transaction::Transaction;
 use super::{accept, changes, claims, sends, turns};
+use crate::crash_point;
 use crate::store::StoreError;
 
 /// What came of an operation.
@@ -132,7 +133,9 @@ async fn apply(
             taken.push(claims::take(tx, place, work, wanted).await?);
         }
     }
+    ops.iter().filter_map(Op::deed).for_each(crash_point::before);
     let rows = transaction.commit().await?;
+    ops.iter().filter_map(Op::deed).for_each(crash_point::after);
     let mut written: Vec<Written> = outcomes
         .into_iter()
         .map(|outcome| Ok(outcome.unwrap_or(Outcome::Done)))

@@ -50,6 +50,12 @@ impl Config {
         self
     }
 
+    /// Leaves a variable of the environment out again.
+    pub(crate) fn unset_env(&mut self, name: &str) -> &mut Self {
+        self.env.retain(|(set, _)| set != name);
+        self
+    }
+
     /// The variables of the environment.
     pub(crate) fn environment(&self) -> &[(String, String)] {
         &self.env

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -17,6 +17,7 @@ use super::{DEADLINE, Metrics, get};
 pub(crate) struct Daemon {
     child: Child,
     output: Arc<Output>,
+    readers: Vec<JoinHandle<()>>,
     public: String,
     admin: String,
 }
@@ -155,29 +156,65 @@ impl Daemon {
     /// Starts `serve` and waits until it is up.
     #[track_caller]
     pub(crate) fn start(home: &Path, config_file: &str, config: &Config) -> Self {
+        let mut daemon = Self::begin(home, config_file, config);
+        if let Some(ended) = daemon.wait_up() {
+            panic!(
+                "the daemon ended at its start ({ended:?}); it said:\n{}",
+                daemon.log()
+            );
+        }
+        daemon
+    }
+
+    /// Starts `serve` where it may die at once; whoever calls waits until it is up, or its end.
+    pub(crate) fn begin(home: &Path, config_file: &str, config: &Config) -> Self {
         let mut child = command(home, &["serve", "--config", config_file], config.environment())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let output = Arc::new(Output::default());
-        output.follow(child.stdout.take().unwrap());
-        output.follow(child.stderr.take().unwrap());
-        let mut daemon = Self {
+        let readers = vec![
+            output.follow(child.stdout.take().unwrap()),
+            output.follow(child.stderr.take().unwrap()),
+        ];
+        Self {
             child,
             output,
+            readers,
             public: String::new(),
             admin: String::new(),
-        };
-        daemon.public = daemon.listener("public");
-        daemon.admin = daemon.listener("admin");
-        daemon.wait_up();
-        daemon
+        }
     }
 
-    /// The address that the log names for a listener, in the line that says so.
+    /// Waits until it is up. Returns how it ended if it did.
     #[track_caller]
-    fn listener(&mut self, name: &str) -> String {
+    pub(crate) fn wait_up(&mut self) -> Option<ExitStatus> {
+        for name in ["public", "admin"] {
+            match self.listener(name) {
+                Ok(address) if name == "public" => self.public = address,
+                Ok(address) => self.admin = address,
+                Err(ended) => return Some(ended),
+            }
+        }
+        let until = Instant::now() + DEADLINE;
+        while !get(&format!("{}/healthz", self.public)).is_ok_and(|reply| reply.status == 200) {
+            if let Some(ended) = self.ended() {
+                return Some(ended);
+            }
+            assert!(
+                Instant::now() < until,
+                "/healthz does not answer 200; the daemon said:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    /// The address that the log names for a listener, in the line that says so; or how the daemon ended.
+    #[track_caller]
+    fn listener(&mut self, name: &str) -> Result<String, ExitStatus> {
         let until = Instant::now() + DEADLINE;
         let said = format!("{name} listener");
         loop {
@@ -187,12 +224,14 @@ impl Daemon {
                 (fields["message"] == said).then_some(fields["address"].as_str()?.to_owned())
             });
             if let Some(address) = address {
-                return format!("http://{address}");
+                return Ok(format!("http://{address}"));
             }
-            let ended = self.child.try_wait().unwrap();
+            if let Some(ended) = self.ended() {
+                return Err(ended);
+            }
             assert!(
-                ended.is_none() && Instant::now() < until,
-                "the daemon did not name its {name} listener (ended: {ended:?}); it said:\n{}",
+                Instant::now() < until,
+                "the daemon did not name its {name} listener; it said:\n{}",
                 self.log()
             );
             let lines = self.output.lines.lock().unwrap();
@@ -202,19 +241,6 @@ impl Daemon {
                     .wait_timeout(lines, Duration::from_millis(20))
                     .unwrap(),
             );
-        }
-    }
-
-    #[track_caller]
-    fn wait_up(&self) {
-        let until = Instant::now() + DEADLINE;
-        while !get(&format!("{}/healthz", self.public)).is_ok_and(|reply| reply.status == 200) {
-            assert!(
-                Instant::now() < until,
-                "/healthz does not answer 200; the daemon said:\n{}",
-                self.log()
-            );
-            thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -241,10 +267,14 @@ impl Daemon {
         Metrics::new(reply.body)
     }
 
-    /// Ends it in the hardest way.
-    pub(crate) fn kill9(&mut self) {
+    /// Ends it in the hardest way, if it has not ended; returns how it did. Its last words are heard.
+    pub(crate) fn kill9(&mut self) -> ExitStatus {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        status
     }
 
     /// Sends a signal by name.
@@ -257,6 +287,28 @@ impl Daemon {
     pub(crate) fn killer(&self) -> impl FnOnce() + Send + use<> {
         let id = self.child.id();
         move || signal(id, "KILL")
+    }
+
+    /// The most memory that it ever had resident, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has resident now, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).unwrap().count()
     }
 
     /// Whether it ended, and how.
@@ -273,7 +325,7 @@ impl Daemon {
 }
 
 impl Output {
-    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
+    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) -> JoinHandle<()> {
         let output = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).lines() {
@@ -281,7 +333,7 @@ impl Output {
                 output.lines.lock().unwrap().push(line);
                 output.changed.notify_all();
             }
-        });
+        })
     }
 }
 

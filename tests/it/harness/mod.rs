@@ -19,8 +19,10 @@ mod slack_stub;
 mod slack_surface;
 pub(crate) mod source;
 mod stub;
+mod talks;
 mod terminal;
 mod traffic;
+mod verdict;
 mod web;
 mod whatsapp_webhooks;
 mod wire;
@@ -39,8 +41,10 @@ pub(crate) use slack_oauth::{CLIENT, SCOPES};
 pub(crate) use slack_sockets::{APP_TOKEN, Sockets, again, envelope, enveloped};
 pub(crate) use slack_stub::{SlackStub, unescape};
 pub(crate) use stub::{Answer, Call, Fault, Gate};
+pub(crate) use talks::{Talk, deliver_all, deliver_twice};
 pub(crate) use traffic::{Webhook, replies, said, seed, wait_all_answered};
-pub(crate) use web::{Page, Reply, browse, get, post};
+pub(crate) use verdict::{Counted, Figures, dead_letters, judge};
+pub(crate) use web::{Page, Reply, browse, get, post, try_browse};
 pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, echo, webhook};
 pub(crate) use world::{
     APOLOGY, APP_SECRET, FILE_NOT_READ, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World,

@@ -77,17 +77,22 @@ impl Page {
 
 /// Visits a page with a browser that has this cookie.
 pub(crate) fn browse(url: &str, cookie: &str) -> Page {
+    try_browse(url, cookie).unwrap()
+}
+
+/// The same, where it may break off.
+pub(crate) fn try_browse(url: &str, cookie: &str) -> reqwest::Result<Page> {
     let mut request = client().get(url);
     if !cookie.is_empty() {
         request = request.header("cookie", cookie);
     }
     runtime().block_on(async {
-        let response = request.send().await.unwrap();
-        Page {
+        let response = request.send().await?;
+        Ok(Page {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            body: response.text().await.unwrap(),
-        }
+            body: response.text().await?,
+        })
     })
 }
 
