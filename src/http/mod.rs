@@ -9,6 +9,7 @@ mod cached;
 mod connection;
 pub mod errors;
 mod guard;
+pub mod origin;
 pub mod public;
 mod ready;
 pub mod server;

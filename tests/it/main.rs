@@ -31,6 +31,8 @@ mod floors;
 mod harness;
 mod life;
 mod operator;
+mod pictures;
+mod playground;
 mod promises;
 mod second_opinion;
 mod slack;
