@@ -97,6 +97,7 @@ async fn act(store: &SqliteStore, action: Action, json: bool) -> anyhow::Result<
                     channel,
                     state,
                     limit,
+                    search: None,
                 },
                 json,
             )

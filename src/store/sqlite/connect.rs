@@ -31,7 +31,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "bridge",
@@ -56,6 +56,11 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         5,
         "fresh keys",
         include_str!("../../../migrations/sqlite/0005_fresh_keys.sql"),
+    ),
+    (
+        9,
+        "answered",
+        include_str!("../../../migrations/sqlite/0009_answered.sql"),
     ),
 ];
 

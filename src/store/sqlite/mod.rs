@@ -10,6 +10,7 @@ mod acts;
 mod changes;
 mod claims;
 mod connect;
+mod figures;
 mod fresh;
 mod installations;
 mod ops;
@@ -35,7 +36,9 @@ use fresh::Fresh;
 use ops::{Change, Letter, Op, Outcome, Wanted};
 use writer::Job;
 
-use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
 use crate::domain::Time;
@@ -308,6 +311,14 @@ impl Store for SqliteStore {
             return Ok(false);
         };
         outcome!(self.change(Change::Purge { letter, now }).await?, Flag)
+    }
+
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError> {
+        figures::answered(&self.readers, since).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        figures::accounts(&self.readers).await
     }
 
     async fn close(&self) {

@@ -43,7 +43,9 @@ const THREADS: &str = concat!(
     ", conversation_id, updated_at FROM threads
      WHERE (?1 IS NULL OR account LIKE ?1 || '/%') AND (?2 IS NULL OR ?2 = ",
     state_now!(),
-    ") ORDER BY updated_at DESC, id DESC LIMIT ?3"
+    ") AND (?4 IS NULL OR ?4 IN (id, conversation_id) OR instr(address, ?4) OR EXISTS (
+           SELECT 1 FROM aliases AS a WHERE a.thread_id = threads.id AND a.strength < 4 AND instr(a.alias, ?4)))
+     ORDER BY updated_at DESC, id DESC LIMIT ?3"
 );
 
 const FIND: &str = "
@@ -55,13 +57,16 @@ const ALIASES: &str = "SELECT alias FROM aliases WHERE thread_id = ? AND strengt
 /// The latest thousand lines, oldest first.
 const HISTORY: &str = "
     SELECT * FROM (
-        SELECT accepted_at AS at, 'message' AS kind, thread_id || '.m' || seq AS id, state, text, coalesce(reason, code)
+        SELECT accepted_at AS at, 'message' AS kind, thread_id || '.m' || seq AS id, state, text, coalesce(reason, code),
+               NULL
           FROM messages WHERE thread_id = ?
         UNION ALL
-        SELECT created_at, kind, thread_id || '.d' || part, state, body, coalesce(reason, code)
+        SELECT created_at, kind, thread_id || '.d' || part, state, body, coalesce(reason, code),
+               CASE stage WHEN 1 THEN 'sent' WHEN 2 THEN 'delivered' WHEN 3 THEN 'read' WHEN 4 THEN 'failed' END
           FROM deliveries WHERE thread_id = ?
         UNION ALL
-        SELECT at, 'feedback', thread_id || '.t' || turn, CASE WHEN helpful THEN 'helpful' ELSE 'not_helpful' END, '', NULL
+        SELECT at, 'feedback', thread_id || '.t' || turn, CASE WHEN helpful THEN 'helpful' ELSE 'not_helpful' END, '', NULL,
+               NULL
           FROM feedback WHERE thread_id = ?
         ORDER BY at DESC, kind LIMIT 1000)
      ORDER BY at, kind DESC, length(id), id";
@@ -106,7 +111,8 @@ pub(super) async fn threads(readers: &SqlitePool, query: &ThreadQuery) -> Result
     let rows = sqlx::query(THREADS)
         .bind(&query.channel)
         .bind(&query.state)
-        .bind(query.limit);
+        .bind(query.limit)
+        .bind(&query.search);
     rows.fetch_all(readers).await?.iter().map(thread_row).collect()
 }
 
@@ -185,6 +191,7 @@ fn history_item(row: &SqliteRow) -> Result<HistoryItem, StoreError> {
         state: row.try_get(3)?,
         text: row.try_get(4)?,
         reason: row.try_get(5)?,
+        stage: row.try_get(6)?,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod colleagues;
+mod figures;
 mod histories;
 mod identity;
 mod installing;
