@@ -95,6 +95,7 @@ async fn act(store: &dyn Store, action: Action, json: bool) -> anyhow::Result<()
                     channel,
                     state,
                     limit,
+                    search: None,
                 },
                 json,
             )

@@ -11,6 +11,7 @@ mod connection;
 pub mod errors;
 mod guard;
 mod leaving;
+pub mod origin;
 pub mod public;
 mod ready;
 pub mod server;

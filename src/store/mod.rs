@@ -37,7 +37,9 @@ use crate::domain::routing::Routes;
 use crate::domain::settings;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
 use crate::domain::{ClaimToken, Clock, Time};
-use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 
 /// The two kinds of work that a thread can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -202,6 +204,13 @@ pub trait Store: InstallationStore + FamilyStore {
     async fn hinted(&self) {
         std::future::pending::<()>().await;
     }
+
+    /// The answers whose first part was delivered since this moment, counted by channel, hour and time to answer, in
+    /// that order.
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError>;
+
+    /// The accounts where people have written, in the order of their keys.
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError>;
 
     /// Finishes what is under way and closes the files.
     async fn close(&self);

@@ -35,6 +35,8 @@ mod history;
 mod life;
 mod neighbours;
 mod operator;
+mod pictures;
+mod playground;
 mod promises;
 mod replicas;
 mod second_opinion;

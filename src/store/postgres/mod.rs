@@ -16,6 +16,7 @@ mod claims;
 mod clock;
 mod connect;
 mod families;
+mod figures;
 mod hints;
 mod installations;
 mod lanes;
@@ -42,7 +43,9 @@ use connect::Readers;
 use lanes::Lanes;
 use writer::{Job, Shared, Writer};
 
-use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 use super::ops::{Change, Letter, Op, Outcome, Wanted};
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Mode, Quota, Settings, Store, StoreError, Swept, Work};
@@ -325,6 +328,14 @@ impl Store for PostgresStore {
             return Ok(false);
         };
         outcome!(self.change(Change::Purge { letter, now }).await?, Flag)
+    }
+
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError> {
+        figures::answered(&self.readers, since).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        figures::accounts(&self.readers).await
     }
 
     async fn prolong(

@@ -32,7 +32,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (
         1,
         "bridge",
@@ -62,6 +62,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         8,
         "families",
         include_str!("../../../migrations/sqlite/0008_families.sql"),
+    ),
+    (
+        9,
+        "answered",
+        include_str!("../../../migrations/sqlite/0009_answered.sql"),
     ),
     (
         10,

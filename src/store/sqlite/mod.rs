@@ -11,6 +11,7 @@ mod changes;
 mod claims;
 mod connect;
 mod families;
+mod figures;
 mod fresh;
 mod installations;
 mod reads;
@@ -34,7 +35,9 @@ use ops::{Change, Letter, Op, Outcome, Wanted};
 pub use statements::statements;
 use writer::Job;
 
-use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
 use super::{claimed, ends, ops, plan, rows, sql};
@@ -320,6 +323,14 @@ impl Store for SqliteStore {
         until: Time,
     ) -> Result<HashSet<ClaimToken>, StoreError> {
         outcome!(self.write(Op::Renew { work, keys, until }).await?, Held)
+    }
+
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError> {
+        figures::answered(&self.readers, since).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        figures::accounts(&self.readers).await
     }
 
     async fn close(&self) {

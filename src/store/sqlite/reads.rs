@@ -29,7 +29,9 @@ pub(super) const THREADS: &str = concat!(
     ", conversation_id, updated_at FROM threads
      WHERE (?1 IS NULL OR account LIKE ?1 || '/%') AND (?2 IS NULL OR ?2 = ",
     state_now!(),
-    ") ORDER BY updated_at DESC, id DESC LIMIT ?3"
+    ") AND (?4 IS NULL OR ?4 IN (id, conversation_id) OR instr(address, ?4) OR EXISTS (
+           SELECT 1 FROM aliases AS a WHERE a.thread_id = threads.id AND a.strength < 4 AND instr(a.alias, ?4)))
+     ORDER BY updated_at DESC, id DESC LIMIT ?3"
 );
 
 pub(super) async fn lanes(readers: &SqlitePool, work: Work) -> Result<Vec<LaneDue>, StoreError> {
@@ -61,7 +63,8 @@ pub(super) async fn threads(readers: &SqlitePool, query: &ThreadQuery) -> Result
     let rows = sqlx::query(THREADS)
         .bind(&query.channel)
         .bind(&query.state)
-        .bind(query.limit);
+        .bind(query.limit)
+        .bind(&query.search);
     rows.fetch_all(readers)
         .await?
         .iter()

@@ -1,6 +1,6 @@
 //! All statements in one list, for whoever looks at how the database carries them out.
 
-use super::{accept, acts, changes, claims, fresh, installations, reads, sends, turns};
+use super::{accept, acts, changes, claims, figures, fresh, installations, reads, sends, turns};
 use crate::store::sql;
 
 /// The statements by their names: those of this database (some are several in one text), and those that both share.
@@ -42,6 +42,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("fresh: LOAD", fresh::LOAD),
         ("installations: ENDED", installations::ENDED),
         ("installations: PUT", installations::PUT),
+        ("figures: ANSWERED", figures::ANSWERED),
         ("reads: LANES", reads::LANES),
         ("reads: THREAD", reads::THREAD),
         ("reads: THREADS", reads::THREADS),

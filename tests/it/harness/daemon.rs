@@ -61,7 +61,7 @@ impl Finished {
 }
 
 /// The binary with a clean environment, at home in `home`.
-fn command(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Command {
+pub(super) fn command(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatbridge"));
     command.args(arguments).current_dir(home).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
@@ -130,7 +130,7 @@ fn finish(mut command: Command, arguments: &[&str]) -> Finished {
 }
 
 /// By the shell's own `kill`: a process that is gone already needs no signal.
-fn signal(id: u32, name: &str) {
+pub(super) fn signal(id: u32, name: &str) {
     let kill = format!("kill -{name} {id}");
     Command::new("sh")
         .args(["-c", &kill])
@@ -139,7 +139,7 @@ fn signal(id: u32, name: &str) {
         .unwrap();
 }
 
-fn end_of(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+pub(super) fn end_of(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let until = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().unwrap() {

@@ -1,9 +1,11 @@
 //! What the tests stand on: stub platforms, a stub agent, the daemon as a process, signed senders.
 
 mod agent_stub;
+mod browser;
 mod config;
 mod daemon;
 mod database;
+mod demo;
 mod graph_stub;
 mod meta_stub;
 mod metrics;
@@ -29,9 +31,11 @@ mod wire;
 mod world;
 
 pub(crate) use agent_stub::AgentStub;
+pub(crate) use browser::Browser;
 pub(crate) use config::Config;
 pub(crate) use daemon::{Daemon, Finished, run, run_on_terminal};
 pub(crate) use database::{Lock, pretend_newer};
+pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;
 pub(crate) use metrics::Metrics;

@@ -101,7 +101,7 @@ pub(crate) fn get(url: &str) -> Result<Reply, String> {
     runtime().block_on(call(client().get(url)))
 }
 
-async fn call(request: reqwest::RequestBuilder) -> Result<Reply, String> {
+pub(super) async fn call(request: reqwest::RequestBuilder) -> Result<Reply, String> {
     let response = request.send().await.map_err(|error| error.to_string())?;
     let status = response.status().as_u16();
     let body = response.bytes().await.map_err(|error| error.to_string())?;

@@ -4,6 +4,7 @@ mod accepting;
 mod colleagues;
 mod explain;
 mod families;
+mod figures;
 mod histories;
 mod identity;
 mod installing;
