@@ -73,7 +73,8 @@ fn load(replicas: &[&Daemon], threads: usize, messages: usize, delivered: &Atomi
 /// Nothing is lost, nothing comes in another order, and what came twice was counted, though one is killed in mid-load.
 fn one_of_several_is_killed(count: usize) {
     let Some(world) = world(|config| {
-        config.set("agent.concurrency", 16);
+        // Longer than usual: on a busy machine the living must not lose theirs, for the dead one's counts are gone.
+        config.set("agent.concurrency", 16).set("store.lease", "6s");
     }) else {
         return;
     };
