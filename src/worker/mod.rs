@@ -7,6 +7,7 @@
 mod board;
 mod delivery;
 mod dispatcher;
+mod held;
 mod intake;
 mod janitor;
 
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+pub use held::{Held, Paused};
 pub use intake::Intake;
 
 use crate::agent::Agent;
@@ -173,6 +175,11 @@ impl Workers {
             delivery,
             tasks,
         }
+    }
+
+    /// What they work with.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     /// The way in for webhooks.

@@ -23,6 +23,7 @@ mod agent;
 mod bad_input;
 mod bursts;
 mod check;
+mod console;
 mod crash;
 mod delivery;
 mod demo;

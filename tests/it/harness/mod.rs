@@ -27,7 +27,7 @@ pub(crate) use agent_stub::AgentStub;
 pub(crate) use browser::Browser;
 pub(crate) use config::Config;
 pub(crate) use daemon::{Daemon, Finished, run};
-pub(crate) use database::{Lock, pretend_newer};
+pub(crate) use database::{Lock, pretend_newer, spread_over_a_day};
 pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;
@@ -38,7 +38,7 @@ pub(crate) use slack_oauth::{CLIENT, SCOPES};
 pub(crate) use slack_stub::{SlackStub, unescape};
 pub(crate) use stub::{Answer, Call, Fault, Gate};
 pub(crate) use traffic::{Webhook, replies, said, seed, wait_all_answered};
-pub(crate) use web::{Page, Reply, browse, get, post};
+pub(crate) use web::{Page, Reply, browse, get, post, submit};
 pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, echo, webhook};
 pub(crate) use world::{
     APOLOGY, APP_SECRET, FILE_NOT_READ, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World,
