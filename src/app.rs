@@ -14,14 +14,17 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::agent::livechatai::LiveChatAi;
 use crate::channel::{Acknowledgement, Channel, Received, registry};
-use crate::config::Settings;
 use crate::config::catalogue::CHANNELS;
+use crate::config::{Settings, Shown};
+use crate::console::{Console, SettingLine};
 use crate::domain::{Clock, SystemClock};
 use crate::http::Backend;
 use crate::http::accepting::Accepting;
 use crate::http::admin::{self, Admin};
+use crate::http::guard::Guard;
 use crate::http::public::Public;
 use crate::http::server::{self, Limits};
+use crate::http::sessions::Sessions;
 use crate::store::{self, Backlog, Mode, Store, StoreError};
 use crate::telemetry;
 use crate::worker::{Intake, POLL, Parts, Workers};
@@ -137,14 +140,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     // Where several work on one store, its clock is the one that all of them have.
     let clock = overrides.clock.or_else(|| store.clock());
     let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
-    let needs = registry::Needs {
-        texts: &settings.messages,
-        clock: clock.clone(),
-        public_url: settings.server.public_url.as_deref(),
-        installations: store.clone(),
-        families: store.clone(),
-    };
-    let channels = registry::channels(&settings.channels, &needs)?;
+    let channels = channels(&settings, &clock, &store)?;
     let off = settings.channels_off();
     announce(&settings, &off, public_addr, admin_addr);
     let workers = Arc::new(Workers::new(Parts {
@@ -164,11 +160,16 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     workers.recover().await?;
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
     let grace = settings.server.shutdown_grace;
-    let backend = Arc::new(Live {
-        intake: workers.intake(),
-        store,
-        workers,
-    });
+    let guard = Arc::new(Guard::new(settings.admin.token.as_ref()));
+    let sessions = Arc::new(Sessions::default());
+    let console = Console {
+        workers: workers.clone(),
+        guard: guard.clone(),
+        sessions: sessions.clone(),
+        settings: settings.shown.into_iter().map(setting_line).collect(),
+        stop: stop.clone(),
+    };
+    let backend = Arc::new(Live::new(store, workers));
     let public_router = Public {
         backend: backend.clone(),
         channels: channels.clone(),
@@ -178,7 +179,10 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     let admin_router = Admin {
         backend: backend.clone(),
         clock,
-        token: settings.admin.token,
+        guard,
+        sessions,
+        // Nobody could log in without a token.
+        pages: settings.admin.token.is_some().then(|| console.router()),
     };
     let daemon = Daemon {
         backend,
@@ -199,6 +203,31 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         hard,
         task,
     })
+}
+
+fn channels(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    store: &Arc<dyn Store>,
+) -> Result<Vec<Arc<dyn Channel>>, StartError> {
+    let needs = registry::Needs {
+        texts: &settings.messages,
+        clock: clock.clone(),
+        public_url: settings.server.public_url.as_deref(),
+        installations: store.clone(),
+        families: store.clone(),
+    };
+    Ok(registry::channels(&settings.channels, &needs)?)
+}
+
+fn setting_line(shown: Shown) -> SettingLine {
+    SettingLine {
+        key: shown.key,
+        value: shown.value,
+        hidden: shown.hidden,
+        origin: shown.origin,
+        doc: shown.doc,
+    }
 }
 
 struct Bound {
@@ -246,6 +275,16 @@ struct Live {
     intake: Arc<Intake>,
     store: Arc<dyn Store>,
     workers: Arc<Workers>,
+}
+
+impl Live {
+    fn new(store: Arc<dyn Store>, workers: Arc<Workers>) -> Self {
+        Self {
+            intake: workers.intake(),
+            store,
+            workers,
+        }
+    }
 }
 
 impl Backend for Live {

@@ -41,6 +41,7 @@
 //! | [`channel`] | where people write: a trait, a folder for each platform, and the registry that lists them |
 //! | [`worker`] | what carries messages on: intake, turns, deliveries |
 //! | [`http`] | the public and the admin listener, and the bounds of what a connection may cost |
+//! | [`console`] | the operator's pages |
 //! | [`config`], [`telemetry`] | what the operator sets, and what the operator sees |
 //! | [`app`], [`lifecycle`], [`cli`], [`demo`] | the daemon put together, from the first signal to the end, and the commands |
 //!
@@ -57,6 +58,7 @@ pub mod app;
 pub mod channel;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod crash_point;
 pub mod demo;
 pub mod domain;

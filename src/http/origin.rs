@@ -11,8 +11,12 @@ use super::errors::ApiError;
 /// What a browser says of the page that makes a request (Fetch Metadata).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// How a proxy tells of the name by which it was called.
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
 /// Whether the request that these headers are of was made by a page of this very server, or by no page. A browser
-/// tells by `Sec-Fetch-Site`, older ones by `Origin`.
+/// tells by `Sec-Fetch-Site`, older ones by `Origin`. No page can make a browser send `X-Forwarded-Host` to another
+/// server, so that a proxy's is believed.
 pub fn is_own(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text(FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
@@ -20,7 +24,7 @@ pub fn is_own(headers: &HeaderMap) -> bool {
         let host = origin
             .strip_prefix("http://")
             .or_else(|| origin.strip_prefix("https://"));
-        host.is_some() && host == text(HOST)
+        host.is_some() && (host == text(HOST) || host == text(FORWARDED_HOST))
     });
     site && origin
 }
@@ -81,6 +85,11 @@ mod tests {
             assert_eq!(is_own(&headers), own, "{site} {origin}");
         }
         assert!(is_own(&headers(&[("host", "127.0.0.1:9090")])));
+        assert!(is_own(&headers(&[
+            ("host", "127.0.0.1:9090"),
+            ("x-forwarded-host", "bridge.example"),
+            ("origin", "https://bridge.example"),
+        ])));
     }
 
     #[test]

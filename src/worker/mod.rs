@@ -7,6 +7,7 @@
 mod board;
 mod delivery;
 mod dispatcher;
+mod held;
 mod intake;
 mod janitor;
 mod leases;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+pub use held::{Held, Paused};
 pub use intake::Intake;
 
 use crate::agent::Agent;
@@ -193,6 +195,11 @@ impl Workers {
             stops,
             tasks,
         }
+    }
+
+    /// What they work with.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     /// The way in for webhooks.

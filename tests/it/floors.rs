@@ -12,16 +12,8 @@ const FLOORS: &[&[&str]] = &[
     &["store", "agent", "channel"],
     &["worker"],
     &["http"],
-    &[
-        "app",
-        "cli",
-        "config",
-        "console",
-        "demo",
-        "lifecycle",
-        "main",
-        "lib",
-    ],
+    &["console"],
+    &["app", "cli", "config", "demo", "lifecycle", "main", "lib"],
 ];
 
 /// Where the names of platforms may stand: in the channels, in what plays or lists them, and in the configuration.

@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::harness::{Browser, Demo};
+use serde_json::json;
+
+use crate::harness::{
+    APOLOGY, Browser, Demo, Fault, NUMBER, Person, SlackEvent, Status, World, batch, eventually,
+    spread_over_a_day,
+};
 
 const ENTER: &str = "\u{e007}";
 
@@ -56,4 +61,84 @@ fn the_playground() {
         ));
         keep(&browser, &format!("playground-narrow-{part}"));
     }
+}
+
+/// A day of a shop: many short exchanges, one that failed, one that a person has taken over.
+fn day() -> World {
+    let world = World::with(|config| {
+        config.set("admin.token", "operator-token-5c1e");
+    });
+    world.agent.answer_with(|question| match question {
+        "Is my parcel on its way?" => "Yes: it left on Monday and arrives tomorrow.".to_owned(),
+        _ => "We are open Monday to Friday from 9 am to 6 pm, and on Saturday until 4 pm.".to_owned(),
+    });
+    for n in 0..90 {
+        if n % 3 == 0 {
+            world.slack(&SlackEvent::dm(&format!("D{:03}", n % 9), "When are you open?"));
+        } else {
+            world.text(
+                &Person::phone(&format!("155501001{:02}", n % 40)),
+                "When are you open?",
+            );
+        }
+    }
+    eventually("ninety answers", || {
+        (world.slack.posts().len() + world.meta.sent().len() == 90).then_some(())
+    });
+    spread_over_a_day(&world);
+    let carla = Person::phone("15550100142");
+    world.text(&carla, "Is my parcel on its way?");
+    let sent = world.meta.wait_sent("it left on Monday");
+    world.whatsapp(&batch(NUMBER, &[], &[Status::of(&sent.wamid, "read")]));
+    let broken = Fault::json(500, json!({"status": "error", "message": "broken"}));
+    world.agent.fault("ask", usize::MAX, broken);
+    world.slack(&SlackEvent::dm("D777", "Can I pay by invoice?"));
+    world.slack.wait_post(APOLOGY);
+    world.text(&Person::phone("15550100177"), "Do you ship to Norway?");
+    world.meta.wait_sent(APOLOGY);
+    world.agent.heal();
+    world
+}
+
+#[test]
+#[ignore = "docs/images/make runs it"]
+fn the_console() {
+    let world = day();
+    let browser = Browser::start().expect("a browser");
+    let console = format!("{}/console", world.daemon().admin());
+    browser.resize(1200, 860);
+    browser.open(&console);
+    browser.type_into("#token", &format!("operator-token-5c1e{ENTER}"));
+    browser.shows("#link", "live");
+    keep(&browser, "console-overview");
+    browser.prefer("dark");
+    browser.open(&format!("{console}/threads?q=15550100142"));
+    browser.click("tbody a");
+    browser.shows(".transcript .ours .ticks", "read");
+    browser.click("#pause");
+    browser.shows(".facts", "paused");
+    world.text(
+        &Person::phone("15550100142"),
+        "Can I talk to somebody about the zip?",
+    );
+    browser.shows(".transcript li:last-child", "left to a person");
+    keep(&browser, "console-thread-dark");
+    browser.prefer("light");
+    browser.open(&format!("{console}/dead"));
+    browser.shows("#link", "live");
+    browser.resize(1200, 560);
+    keep(&browser, "console-dead");
+    browser.open(&format!("{console}/accounts"));
+    keep(&browser, "console-accounts");
+    browser.resize(1200, 860);
+    browser.open(&format!("{console}/threads"));
+    keep(&browser, "console-threads");
+    browser.open(&format!("{console}/settings"));
+    keep(&browser, "console-settings");
+    browser.resize(390, 800);
+    browser.open(&console);
+    browser.shows("#link", "live");
+    keep(&browser, "console-narrow");
+    browser.open(&format!("{console}/nothing"));
+    keep(&browser, "console-missing");
 }

@@ -222,6 +222,14 @@ impl Browser {
         assert!(found.is_ok(), "{selector} does not show {words:?} but:\n{shown}");
     }
 
+    /// Waits until no element of a selector shows these words.
+    #[track_caller]
+    pub(crate) fn lacks(&self, selector: &str, words: &str) {
+        eventually(&format!("{selector} without {words}"), || {
+            (!self.text(selector).contains(words)).then_some(())
+        });
+    }
+
     /// What the console of the page holds of warnings and errors.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", &json!({"type": "browser"}));

@@ -67,3 +67,19 @@ pub(crate) fn pretend_newer(world: &World) {
         "UPDATE bridge SET oldest_known = 99991231235959",
     );
 }
+
+/// Spreads what was answered over the last day and over times as agents take them: a day of a shop in a moment.
+pub(crate) fn spread_over_a_day(world: &World) {
+    let mut connection = open(world);
+    execute(&mut connection, "PRAGMA busy_timeout = 30000");
+    execute(
+        &mut connection,
+        "UPDATE deliveries SET ended_at = ended_at - abs(random() % 24) * abs(random() % 24) / 24 * 3600000
+          WHERE asked_at IS NOT NULL",
+    );
+    execute(
+        &mut connection,
+        "UPDATE deliveries SET asked_at = ended_at - 700 - abs(random() % 2400) - abs(random() % 8) / 7 * 6000
+          WHERE asked_at IS NOT NULL",
+    );
+}

@@ -34,7 +34,7 @@ pub(crate) use agent_stub::AgentStub;
 pub(crate) use browser::Browser;
 pub(crate) use config::Config;
 pub(crate) use daemon::{Daemon, Finished, run, run_on_terminal};
-pub(crate) use database::{Lock, pretend_newer};
+pub(crate) use database::{Lock, pretend_newer, spread_over_a_day};
 pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;
@@ -48,7 +48,7 @@ pub(crate) use stub::{Answer, Call, Fault, Gate};
 pub(crate) use talks::{Talk, deliver_all, deliver_twice};
 pub(crate) use traffic::{Webhook, replies, said, seed, wait_all_answered};
 pub(crate) use verdict::{Counted, Figures, dead_letters, judge};
-pub(crate) use web::{Page, Reply, browse, get, post, try_browse};
+pub(crate) use web::{Page, Reply, browse, get, post, submit, try_browse};
 pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, echo, webhook};
 pub(crate) use world::{
     APOLOGY, APP_SECRET, FILE_NOT_READ, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World,

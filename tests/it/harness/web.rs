@@ -86,6 +86,19 @@ pub(crate) fn try_browse(url: &str, cookie: &str) -> reqwest::Result<Page> {
     if !cookie.is_empty() {
         request = request.header("cookie", cookie);
     }
+    visit(request)
+}
+
+/// Sends a form, as a browser would.
+pub(crate) fn submit(url: &str, headers: &[(&str, &str)], body: &str) -> Page {
+    let mut request = client().post(url).body(body.to_owned());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    visit(request)
+}
+
+fn visit(request: reqwest::RequestBuilder) -> Page {
     runtime().block_on(async {
         let response = request.send().await?;
         Ok(Page {
