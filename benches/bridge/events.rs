@@ -18,6 +18,9 @@ const MENTION: &str = r#"{"token":"xAbCdEfGhIjKlMnOpQrStUvW","team_id":"T00BENCH
 /// A text of a person: 0.7 KB. Each is written by somebody else.
 const TEXT: &str = r#"{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"contacts":[{"profile":{"name":"Bench Writer"},"wa_id":"4915{ID}","user_id":"DE.1349{ID}"}],"messages":[{"from":"4915{ID}","from_user_id":"DE.1349{ID}","id":"wamid.HBgLMTY1MDM4Nzk0MzkVAgASGBQzQTRBNjU5OUFFRTAzODEw{ID}","timestamp":"{SECONDS}","text":{"body":"bench {ID} When do you open on Saturdays, and may I bring the shoes back that I bought last week?"},"type":"text"}]},"field":"messages"}]}]}"#;
 
+/// What Meta tells of an answer once it is sent.
+const STATUS: &str = r#"{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"contacts":[{"profile":{"name":"Bench Writer"},"wa_id":"4915{ID}","user_id":"DE.1349{ID}"}],"statuses":[{"id":"wamid.ANSWER{ID}","status":"sent","timestamp":"{SECONDS}","recipient_id":"4915{ID}","recipient_user_id":"DE.1349{ID}","biz_opaque_callback_data":"{MARK}"}]},"field":"messages"}]}]}"#;
+
 /// Where the events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Platform {
@@ -61,6 +64,16 @@ impl Platform {
         let now = jiff::Timestamp::now().as_second().to_string();
         let body = r#"{"token":"xAbCdEfGhIjKlMnOpQrStUvW","challenge":"here","type":"url_verification"}"#;
         self.post(&now, body)
+    }
+
+    /// Meta's word that an answer was sent, with the mark that it was sent with.
+    pub(crate) fn status(id: &str, mark: &str) -> Vec<u8> {
+        let now = jiff::Timestamp::now().as_second().to_string();
+        let body = STATUS
+            .replace("{ID}", id)
+            .replace("{SECONDS}", &now)
+            .replace("{MARK}", mark);
+        Self::WhatsApp.post(&now, &body)
     }
 
     fn post(self, now: &str, body: &str) -> Vec<u8> {

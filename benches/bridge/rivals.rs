@@ -21,9 +21,11 @@ const AGENT: Duration = Duration::from_millis(200);
 /// Events before the ones whose time is taken, for whoever warms up.
 const WARM_UP: usize = 150;
 
-/// How often a server is killed, and how many events come a second meanwhile: fewer than anybody here can answer.
+/// How often a server is killed, and how many events come a second meanwhile: at most so many, and fewer than the
+/// slowest of a platform's servers can answer.
 const KILLS: usize = 10;
-const KILLED_AT_RATE: u32 = 200;
+const KILLED_AT_RATE: f64 = 200.0;
+const OF_THE_SLOWEST: f64 = 0.6;
 
 /// When nothing more came for so long, nothing more will. Longer than chatbridge waits for Meta's word on a message of
 /// which it cannot know whether it was sent (`whatsapp.reconcile_wait`, 30 s).
@@ -96,8 +98,13 @@ async fn measure(contestants: &[Contestant]) -> Vec<Measured> {
             measured.added.push(added(contestant).await);
         }
     }
+    let slowest = measured.iter().map(|measured| measured.of(|run| run.rate));
+    let rate = slowest.fold(KILLED_AT_RATE, |rate, slowest| rate.min(slowest * OF_THE_SLOWEST));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
+    let rate = rate.ceil() as u32;
+    eprintln!("killed at {rate} messages a second");
     for (contestant, measured) in contestants.iter().zip(&mut measured) {
-        measured.killed = killed(contestant).await;
+        measured.killed = killed(contestant, rate).await;
         eprintln!("{}, killed: {:?}", contestant.name, measured.killed);
     }
     measured
@@ -166,14 +173,15 @@ async fn added(contestant: &Contestant) -> (Duration, Duration) {
 
 /// What it never answers of what it acknowledged, when it is killed and started again, and again. What it did not
 /// acknowledge comes again, as it does from the platforms.
-async fn killed(contestant: &Contestant) -> Tally {
+async fn killed(contestant: &Contestant, rate: u32) -> Tally {
     // A few seconds between one kill and the next, also in a quick look.
     let events = scaled(20_000).max(4_000);
     let stubs = Stubs::start_remembering(AGENT, events).await;
     let home = Home::new(contestant, &stubs).await;
+    stubs.tell(home.address);
     let mut running = home.start().await;
     let acknowledged = Arc::new(AtomicUsize::new(0));
-    let load = load(&home, contestant, events, acknowledged.clone()).at_rate(KILLED_AT_RATE);
+    let load = load(&home, contestant, events, acknowledged.clone()).at_rate(rate);
     let load = tokio::spawn(load.run());
     for kill in 1..=KILLS {
         while acknowledged.load(Ordering::Relaxed) < events * kill / (KILLS + 1) {

@@ -5,14 +5,15 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use crate::events::number;
+use crate::events::{Platform, number};
+use crate::load::exchange;
 use crate::report::percentiles;
 use crate::wire::{Message, Wire};
 
@@ -30,6 +31,8 @@ struct Arrived {
 
 struct Shared {
     agent: Duration,
+    /// Where Meta tells that an answer was sent; nowhere until it is set.
+    told: OnceLock<SocketAddr>,
     arrived: Mutex<Arrived>,
     all: Notify,
 }
@@ -68,6 +71,7 @@ impl Stubs {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             agent,
+            told: OnceLock::new(),
             arrived: Mutex::new(Arrived {
                 at: vec![None; events],
                 posted: remember.then(HashMap::new),
@@ -83,6 +87,11 @@ impl Stubs {
             }
         });
         Self { address, shared }
+    }
+
+    /// From now on Meta tells there that an answer was sent, again and again until it is acknowledged.
+    pub(crate) fn tell(&self, server: SocketAddr) {
+        self.shared.told.set(server).unwrap();
     }
 
     /// Waits until every event is answered.
@@ -206,6 +215,11 @@ impl Shared {
         match number(body) {
             Some(id) => {
                 self.arrived(id);
+                if let Some(server) = self.told.get() {
+                    let message: Value = serde_json::from_str(body).unwrap();
+                    let mark = message["biz_opaque_callback_data"].as_str().unwrap_or_default();
+                    tokio::spawn(tell(*server, id.to_owned(), mark.to_owned()));
+                }
                 format!(
                     r#"{{"messaging_product":"whatsapp","contacts":[{{"input":"4915{id}","wa_id":"4915{id}"}}],"messages":[{{"id":"wamid.ANSWER{id}"}}]}}"#
                 )
@@ -255,6 +269,19 @@ impl Shared {
         arrived.answered += 1;
         if arrived.answered == arrived.at.len() {
             self.all.notify_waiters();
+        }
+    }
+}
+
+/// Tells a server that an answer was sent, again and again until it takes it.
+async fn tell(server: SocketAddr, id: String, mark: String) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if exchange(&mut None, server, &Platform::status(&id, &mark))
+            .await
+            .is_ok()
+        {
+            return;
         }
     }
 }
