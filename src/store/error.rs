@@ -55,6 +55,12 @@ pub enum StoreError {
     /// A key of `store.secret_key` cannot be used; with the remedy.
     #[error("{0}")]
     SecretKey(String),
+    /// A stored text does not open.
+    #[error(
+        "a stored text is encrypted with a key that store.text_key does not list: put that key back, behind the one that \
+         encrypts now"
+    )]
+    TextKey,
     /// Something that a channel keeps was not kept.
     #[error(transparent)]
     Keep(#[from] KeepError),

@@ -11,6 +11,7 @@ mod error;
 pub mod operator;
 mod seal;
 pub mod sqlite;
+pub mod veil;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -181,4 +182,8 @@ pub struct Settings {
     /// beside the database.
     #[serde(default, deserialize_with = "settings::secrets")]
     pub secret_key: Vec<SecretString>,
+    /// What encrypts the text of messages and answers: 32 bytes in base64. The first encrypts, all decrypt. If there is
+    /// none, texts are stored as they are.
+    #[serde(default, deserialize_with = "settings::secrets")]
+    pub text_key: Vec<SecretString>,
 }
