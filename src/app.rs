@@ -18,11 +18,11 @@ use crate::config::Settings;
 use crate::config::catalogue::CHANNELS;
 use crate::domain::{Clock, SystemClock};
 use crate::http::Backend;
+use crate::http::accepting::Accepting;
 use crate::http::admin::{self, Admin};
 use crate::http::public::Public;
 use crate::http::server::{self, Limits};
-use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{Backlog, Store, StoreError};
+use crate::store::{self, Backlog, Mode, Store, StoreError};
 use crate::telemetry;
 use crate::worker::{Intake, Parts, Workers};
 
@@ -121,7 +121,6 @@ impl Drop for Running {
 /// Starts the daemon. When this returns, both listeners are open.
 pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, StartError> {
     telemetry::metrics();
-    let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
     let public = bind("server.bind", settings.server.bind).await?;
     let admin = bind("admin.bind", settings.admin.bind).await?;
     let (public_addr, admin_addr) = (public.address, admin.address);
@@ -131,13 +130,17 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     };
     let store = match overrides.store {
         Some(store) => store,
-        None => open_store(&settings).await?,
+        None => store::open(&settings.store, Mode::Serve).await?,
     };
+    // Where several work on one store, its clock is the one that all of them have.
+    let clock = overrides.clock.or_else(|| store.clock());
+    let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
     let needs = registry::Needs {
         texts: &settings.messages,
         clock: clock.clone(),
         public_url: settings.server.public_url.as_deref(),
         installations: store.clone(),
+        families: store.clone(),
     };
     let channels = registry::channels(&settings.channels, &needs)?;
     let off = settings.channels_off();
@@ -177,6 +180,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     let daemon = Daemon {
         backend,
         channels,
+        body_limit: settings.server.body_limit.as_u64(),
         public: (public.listener, public_router.router()),
         admin: (admin.listener, admin_router.router()),
         last_requests: LONGEST_LAST_REQUESTS.min(grace / 2),
@@ -192,12 +196,6 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         hard,
         task,
     })
-}
-
-async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
-    let store = SqliteStore::open(&settings.store, Mode::Serve).await?;
-    tracing::info!(path = %store.path().display(), "database");
-    Ok(Arc::new(store))
 }
 
 struct Bound {
@@ -269,6 +267,7 @@ impl Backend for Live {
 struct Daemon {
     backend: Arc<Live>,
     channels: Vec<Arc<dyn Channel>>,
+    body_limit: u64,
     public: (TcpListener, Router),
     admin: (TcpListener, Router),
     last_requests: Duration,
@@ -277,14 +276,14 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Serves until stopped, then ends in this order: the public listener, the workers (so that what the last
+    /// Serves until stopped, then ends in this order: the public listener and the channels' own connections, the workers (so that what the last
     /// requests brought is still answered), and what the workers need.
     async fn run(self) -> Result<(), Died> {
         let (soft, last) = (CancellationToken::new(), CancellationToken::new());
         let mut workers = JoinSet::new();
         workers.spawn(self.backend.workers.clone().run(soft.clone(), self.hard.clone()));
         let mut helpers = JoinSet::new();
-        for channel in self.channels {
+        for channel in self.channels.clone() {
             let last = last.clone();
             helpers.spawn(async move { channel.run(last).await });
         }
@@ -308,15 +307,21 @@ impl Daemon {
             move |_| router.clone(),
             self.stop.clone(),
         ));
+        for channel in self.channels {
+            let accepting = Accepting::new(self.backend.clone(), channel.clone(), "connection");
+            let (door, stop) = (accepting.limited(self.body_limit), self.stop.clone());
+            public.spawn(async move { channel.listen(&door, stop).await });
+        }
 
         tokio::select! {
-            // The listener ends by the same signal: whoever looks late must not take that for its death.
+            // The listeners end by the same signal: whoever looks late must not take that for their death.
             biased;
             () = self.stop.cancelled() => {}
             gone = workers.join_next() => return Err(died("the workers", gone)),
-            gone = public.join_next() => return Err(died("the public listener", gone)),
+            gone = public.join_next() => return Err(died("what takes in messages", gone)),
         }
-        let last_requests = tokio::time::timeout(self.last_requests, public.join_next());
+        let all = async { while public.join_next().await.is_some() {} };
+        let last_requests = tokio::time::timeout(self.last_requests, all);
         let _ = self.hard.run_until_cancelled(last_requests).await;
         drop(public);
         soft.cancel();

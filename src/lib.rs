@@ -9,6 +9,7 @@
 //! ```text
 //! platform ──POST──▶ http::public     read the body, bounded in size and time
 //!                    channel          verify the signature, read what arrived
+//!                                     (or fetch it over a connection of its own: Channel::listen)
 //!                    worker::Intake   admit it: which lane, how long to collect a burst
 //!                    store            one transaction: keys, thread, message          ──▶ 200
 //!                        │

@@ -74,7 +74,33 @@ pub enum Failure {
 
 /// Makes a call and reads its whole answer.
 pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+    let response = request.send().await.map_err(|error| classify(&error))?;
+    read(response).await
+}
+
+/// What became of a call that asks to go on in another protocol on its connection.
+pub enum Upgrade {
+    /// The other side agrees; these are its headers, and the connection.
+    Agreed(HeaderMap, reqwest::Upgraded),
+    /// It answers something else.
+    Declined(Answer),
+}
+
+/// Makes a call that asks to go on in another protocol. The timeout of the client ends with the answer: on the
+/// connection itself there is none.
+pub async fn upgrade(request: reqwest::RequestBuilder) -> Result<Upgrade, Failure> {
     let mut response = request.send().await.map_err(|error| classify(&error))?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return read(response).await.map(Upgrade::Declined);
+    }
+    let headers = std::mem::take(response.headers_mut());
+    let connection = response.upgrade().await;
+    connection
+        .map(|connection| Upgrade::Agreed(headers, connection))
+        .map_err(|error| Failure::Unknown(describe(&error)))
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Answer, Failure> {
     let mut answer = Answer {
         status: response.status(),
         headers: std::mem::take(response.headers_mut()),

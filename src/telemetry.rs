@@ -103,6 +103,10 @@ enum Kind {
 
 /// Webhooks by channel and outcome.
 pub const WEBHOOKS: &str = "chatbridge_webhooks_total";
+/// Connections over which channels fetch what arrives.
+pub const CONNECTIONS: &str = "chatbridge_connections";
+/// How often such a connection was replaced or lost.
+pub const RECONNECTS: &str = "chatbridge_reconnects_total";
 /// Messages and parts that wait.
 pub const WAITING: &str = "chatbridge_waiting_messages";
 /// The age of the oldest of them.
@@ -153,6 +157,18 @@ const METRICS: &[(Kind, &str, Unit, &str)] = &[
         "chatbridge_billable_messages_total",
         Unit::Count,
         "Messages that the platform charges for, by number.",
+    ),
+    (
+        Kind::Counter,
+        RECONNECTS,
+        Unit::Count,
+        "Connections for what arrives that were replaced or lost, by channel and reason.",
+    ),
+    (
+        Kind::Gauge,
+        CONNECTIONS,
+        Unit::Count,
+        "Connections that stand for what arrives, by channel; none where the platform calls.",
     ),
     (
         Kind::Histogram,

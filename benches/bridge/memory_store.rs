@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chatbridge::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
+use chatbridge::domain::family::FamilyStore;
 use chatbridge::domain::installation::{InstallationStore, Installed, KeepError};
 use chatbridge::domain::message::{Accepted, Admission, Arrival, Lane};
 use chatbridge::domain::routing::{Routes, send_lane};
@@ -115,6 +116,18 @@ impl InstallationStore for MemoryStore {
 
     async fn spend(&self, _: &str, _: Time, _: Time) -> Result<bool, KeepError> {
         Ok(false)
+    }
+}
+
+/// Nothing is learned either.
+#[async_trait]
+impl FamilyStore for MemoryStore {
+    async fn keep_family(&self, _: &AccountKey, _: &str) -> Result<(), KeepError> {
+        Ok(())
+    }
+
+    async fn families(&self, _: &str) -> Result<Vec<(AccountKey, String)>, KeepError> {
+        Ok(Vec::new())
     }
 }
 
@@ -265,6 +278,15 @@ impl Store for MemoryStore {
 
     async fn purge(&self, _: &str, _: Time) -> Result<bool, StoreError> {
         Ok(false)
+    }
+
+    async fn prolong(
+        &self,
+        _work: Work,
+        keys: Vec<ClaimKey>,
+        _until: Time,
+    ) -> Result<HashSet<ClaimToken>, StoreError> {
+        Ok(keys.into_iter().map(|key| key.token).collect())
     }
 
     async fn close(&self) {}

@@ -7,10 +7,8 @@ use clap::Subcommand;
 
 use super::{ConfigFile, Usage, output};
 use crate::config::Settings;
-use crate::domain::{Clock, SystemClock};
 use crate::store::Store;
 use crate::store::operator::{DeadLetter, DeadQuery};
-use crate::store::sqlite::SqliteStore;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -94,12 +92,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return Err(Usage(words.to_owned()).into());
     }
     let store = super::open_store(&settings).await?;
-    let done = act(&store, &settings, action, common.json).await;
+    let done = act(&*store, &settings, action, common.json).await;
     store.close().await;
     done
 }
 
-async fn act(store: &SqliteStore, settings: &Settings, action: Action, json: bool) -> anyhow::Result<()> {
+async fn act(store: &dyn Store, settings: &Settings, action: Action, json: bool) -> anyhow::Result<()> {
     match action {
         Action::List { kind, limit } => {
             list(
@@ -119,7 +117,7 @@ async fn act(store: &SqliteStore, settings: &Settings, action: Action, json: boo
     }
 }
 
-async fn list(store: &SqliteStore, query: DeadQuery, json: bool) -> anyhow::Result<()> {
+async fn list(store: &dyn Store, query: DeadQuery, json: bool) -> anyhow::Result<()> {
     let letters = store.dead(query).await?;
     if json {
         return output::json(&letters);
@@ -141,7 +139,7 @@ async fn list(store: &SqliteStore, query: DeadQuery, json: bool) -> anyhow::Resu
     output::table(&["at", "kind", "code", "address", "id", "reason"], &rows)
 }
 
-async fn show(store: &SqliteStore, id: String, json: bool) -> anyhow::Result<()> {
+async fn show(store: &dyn Store, id: String, json: bool) -> anyhow::Result<()> {
     let letters = store
         .dead(DeadQuery {
             id: Some(id.clone()),
@@ -165,22 +163,22 @@ async fn show(store: &SqliteStore, id: String, json: bool) -> anyhow::Result<()>
     ])
 }
 
-async fn replay(store: &SqliteStore, settings: &Settings, which: Which, json: bool) -> anyhow::Result<()> {
+async fn replay(store: &dyn Store, settings: &Settings, which: Which, json: bool) -> anyhow::Result<()> {
     let (mut done, routes) = (Done::default(), settings.routes());
     for id in ids(store, which).await? {
-        let found = store.replay(&id, &routes, SystemClock.now()).await?;
+        let found = store.replay(&id, &routes, super::now(store)).await?;
         done.note(id, found);
     }
     done.report("replayed", "back to work", json)
 }
 
-async fn purge(store: &SqliteStore, which: Which, yes: bool, json: bool) -> anyhow::Result<()> {
+async fn purge(store: &dyn Store, which: Which, yes: bool, json: bool) -> anyhow::Result<()> {
     let (mut done, ids) = (Done::default(), ids(store, which).await?);
     if !ids.is_empty() && !yes && !confirmed(ids.len())? {
         return Err(anyhow!("nothing is forgotten"));
     }
     for id in ids {
-        let found = store.purge(&id, SystemClock.now()).await?;
+        let found = store.purge(&id, super::now(store)).await?;
         done.note(id, found);
     }
     done.report("purged", "forgotten", json)
@@ -198,7 +196,7 @@ fn confirmed(count: usize) -> io::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-async fn ids(store: &SqliteStore, which: Which) -> anyhow::Result<Vec<String>> {
+async fn ids(store: &dyn Store, which: Which) -> anyhow::Result<Vec<String>> {
     if !which.all {
         return Ok(which.ids);
     }

@@ -13,13 +13,14 @@ pub mod whatsapp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use thiserror::Error;
 
 use crate::config::{self, ConfigError, Settings};
-use crate::store::StoreError;
-use crate::store::sqlite::{Mode, SqliteStore};
+use crate::domain::{Clock, SystemClock, Time};
+use crate::store::{self, Mode, Store, StoreError};
 
 /// A bridge between a LiveChatAI agent and the places where people write: Slack and WhatsApp.
 #[derive(Debug, Parser)]
@@ -130,8 +131,15 @@ impl ConfigFile {
 }
 
 /// Opens the store for a command, beside a daemon that may be running.
-async fn open_store(settings: &Settings) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open(&settings.store, Mode::Command).await
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
+    store::open(&settings.store, Mode::Command).await
+}
+
+/// The present moment by the clock of those who work on the store.
+fn now(store: &dyn Store) -> Time {
+    store
+        .clock()
+        .map_or_else(|| SystemClock.now(), |clock| clock.now())
 }
 
 #[cfg(test)]

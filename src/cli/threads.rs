@@ -4,10 +4,8 @@ use anyhow::anyhow;
 use clap::Subcommand;
 
 use super::{ConfigFile, output};
-use crate::domain::{Clock, SystemClock};
 use crate::store::Store;
 use crate::store::operator::{ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
-use crate::store::sqlite::SqliteStore;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,12 +74,12 @@ struct Common {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { common, action } = args;
     let store = super::open_store(&common.config.load()?).await?;
-    let done = act(&store, action, common.json).await;
+    let done = act(&*store, action, common.json).await;
     store.close().await;
     done
 }
 
-async fn act(store: &SqliteStore, action: Action, json: bool) -> anyhow::Result<()> {
+async fn act(store: &dyn Store, action: Action, json: bool) -> anyhow::Result<()> {
     let reset = "is reset: the next question opens a new conversation";
     let paused = "is paused: the bot is silent there";
     let resumed = "is open: the bot answers there";
@@ -109,7 +107,7 @@ async fn act(store: &SqliteStore, action: Action, json: bool) -> anyhow::Result<
     }
 }
 
-async fn list(store: &SqliteStore, query: ThreadQuery, json: bool) -> anyhow::Result<()> {
+async fn list(store: &dyn Store, query: ThreadQuery, json: bool) -> anyhow::Result<()> {
     let threads = store.threads(query).await?;
     if json {
         return output::json(&threads);
@@ -122,7 +120,7 @@ async fn list(store: &SqliteStore, query: ThreadQuery, json: bool) -> anyhow::Re
     output::table(&["last at", "state", "address", "id"], &rows)
 }
 
-async fn show(store: &SqliteStore, name: &str, json: bool) -> anyhow::Result<()> {
+async fn show(store: &dyn Store, name: &str, json: bool) -> anyhow::Result<()> {
     let thread = store.thread(name).await?.ok_or_else(|| unknown(name))?;
     if json {
         output::json(&thread)
@@ -159,14 +157,14 @@ fn print(detail: &ThreadDetail) -> anyhow::Result<()> {
 }
 
 async fn change(
-    store: &SqliteStore,
+    store: &dyn Store,
     name: &str,
     change: ThreadChange,
     words: &str,
     json: bool,
 ) -> anyhow::Result<()> {
     let thread = store
-        .change_thread(name, change, SystemClock.now())
+        .change_thread(name, change, super::now(store))
         .await?
         .ok_or_else(|| unknown(name))?;
     if json {

@@ -7,6 +7,7 @@ pub mod account;
 pub mod act;
 pub mod clock;
 pub mod delivery;
+pub mod family;
 pub mod identity;
 pub mod ids;
 pub mod installation;

@@ -3,6 +3,7 @@
 //! [`public`] and [`admin`] are the routers, [`errors`] says which error is which status, [`server`] accepts the
 //! connections and bounds what one may cost.
 
+pub mod accepting;
 pub mod admin;
 mod body;
 mod cached;

@@ -10,6 +10,17 @@ pub enum StoreError {
     /// More waits to be written than is admitted; the caller asks again later.
     #[error("the store has more to write than it admits; try again")]
     Busy,
+    /// Other replicas wrote about the same threads at the same time, again and again; the caller asks again later.
+    #[error("other replicas are writing about the same threads; try again")]
+    Contended,
+    /// The database server does not answer, or answers nothing of use.
+    #[error("the database {database} cannot be reached: {reason}")]
+    Unreachable {
+        /// The database, without user and password.
+        database: String,
+        /// What happened.
+        reason: String,
+    },
     /// The claim was taken over in the meantime: what it led to no longer counts.
     #[error("the claim on this thread is no longer ours")]
     Fenced,
@@ -73,4 +84,10 @@ pub enum StoreError {
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+}
+
+impl From<StoreError> for KeepError {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
 }

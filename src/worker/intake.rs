@@ -6,6 +6,7 @@ use std::time::Duration;
 use metrics::counter;
 
 use super::board::Board;
+use super::stops::Stops;
 use super::{Parts, TooOld};
 use crate::channel::{Acknowledgement, Channel, Received};
 use crate::domain::Time;
@@ -24,6 +25,7 @@ pub struct Intake {
     pub(super) parts: Parts,
     pub(super) turns: Arc<Board>,
     pub(super) sends: Arc<Board>,
+    pub(super) stops: Arc<Stops>,
 }
 
 /// Whom to wake for an arrival once it is stored.
@@ -58,6 +60,11 @@ impl Intake {
                 .await?;
             if !early.is_empty() {
                 self.clone().look_again(name, early);
+            }
+        }
+        for aside in received.asides {
+            if let Some(channel) = self.parts.channel(&aside.account) {
+                tokio::spawn(async move { channel.aside(&aside).await });
             }
         }
         Ok(received.answer)
@@ -174,6 +181,12 @@ impl Intake {
                 if matches!(*label, "helpful" | "not_helpful") {
                     counter!("chatbridge_feedback_total", "channel" => channel, "verdict" => *label)
                         .increment(1);
+                }
+                self.sends.hint(&send_lane(&hint.account), hint.at);
+            }
+            Accepted::Stopped(asking) => {
+                if let Some(claim) = asking {
+                    self.stops.stop(*claim);
                 }
                 self.sends.hint(&send_lane(&hint.account), hint.at);
             }

@@ -9,6 +9,8 @@ mod delivery;
 mod dispatcher;
 mod intake;
 mod janitor;
+mod leases;
+mod stops;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,8 @@ use crate::store::{Store, StoreError, Work};
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
+use leases::Leases;
+use stops::Stops;
 
 /// Section `turn` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -134,6 +138,8 @@ pub struct Workers {
     sends: Arc<Board>,
     dispatcher: Arc<Dispatcher>,
     delivery: Arc<Delivery>,
+    leases: Arc<Leases>,
+    stops: Arc<Stops>,
     tasks: TaskTracker,
 }
 
@@ -143,27 +149,36 @@ impl Workers {
         metrics::gauge!("chatbridge_held_agents").set(0.0);
         let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
         metrics::gauge!("chatbridge_held_accounts").set(0.0);
-        let sends = Arc::new(Board::with_families(
+        let sends = Arc::new(Board::with_circles(
             SENDS_PER_ACCOUNT,
             |lane| lane,
-            families(parts.channels.clone()),
+            circles(parts.channels.clone()),
         ));
         let tasks = TaskTracker::new();
+        let stops = Arc::new(Stops::default());
+        let leases = Arc::new(Leases::new(parts.store.lease(), parts.clock.clone()));
         let delivery = Arc::new(Delivery {
             parts: parts.clone(),
             board: sends.clone(),
             tasks: tasks.clone(),
-            lease: SEND_LEASE,
+            lease: leases.span_or(SEND_LEASE),
+            leases: leases.clone(),
         });
         let dispatcher = Arc::new(Dispatcher {
             parts: parts.clone(),
             board: turns.clone(),
             delivery: delivery.clone(),
             // A look-up, a question, and the question once more without its conversation.
-            lease: parts
-                .agent_timeout
-                .saturating_mul(4)
-                .saturating_add(Duration::from_mins(1)),
+            lease: leases.span_or(
+                parts
+                    .agent_timeout
+                    .saturating_mul(4)
+                    .saturating_add(Duration::from_mins(1)),
+            ),
+            leases: leases.clone(),
+            stops: stops.clone(),
+            shown: TaskTracker::new(),
+            ending: CancellationToken::new(),
         });
         Self {
             parts,
@@ -171,6 +186,8 @@ impl Workers {
             sends,
             dispatcher,
             delivery,
+            leases,
+            stops,
             tasks,
         }
     }
@@ -181,6 +198,7 @@ impl Workers {
             parts: self.parts.clone(),
             turns: self.turns.clone(),
             sends: self.sends.clone(),
+            stops: self.stops.clone(),
         })
     }
 
@@ -221,6 +239,8 @@ impl Workers {
             self.parts.clock.clone(),
             stop.clone(),
         ));
+        background.spawn(self.leases.clone().run(self.parts.store.clone(), stop.clone()));
+        background.spawn(self.clone().hear(stop.clone()));
         for channel in self.parts.channels.clone() {
             background.spawn(revivals(self.delivery.clone(), channel, stop.clone()));
         }
@@ -229,6 +249,7 @@ impl Workers {
         let _ = tokio::join!(asking, sending);
         self.tasks.close();
         hard.run_until_cancelled(self.tasks.wait()).await;
+        self.dispatcher.take_back().await;
         stop.cancel();
         background.close();
         background.wait().await;
@@ -270,6 +291,18 @@ impl Workers {
     fn is_finished(&self) -> bool {
         let horizon = self.parts.clock.now().plus(FINISH_WITHIN);
         self.tasks.is_empty() && self.turns.is_idle(horizon) && self.sends.is_idle(horizon)
+    }
+
+    /// Looks at the store at once when another process tells that there may be work.
+    async fn hear(self: Arc<Self>, stop: CancellationToken) {
+        while stop
+            .run_until_cancelled(self.parts.store.hinted())
+            .await
+            .is_some()
+        {
+            self.poll(Work::Turn).await;
+            self.poll(Work::Send).await;
+        }
     }
 
     async fn poll(&self, work: Work) {
@@ -329,16 +362,18 @@ impl Workers {
     }
 }
 
-/// The families of accounts, as their channels know them. The lane of an account's deliveries is its key.
-fn families(channels: Vec<Arc<dyn Channel>>) -> board::FamilyOf {
+/// Which accounts are paused and held together, as their channels know it. The lane of an account's deliveries is its
+/// key.
+fn circles(channels: Vec<Arc<dyn Channel>>) -> board::CirclesOf {
     Box::new(move |lane| {
-        let account = AccountKey::from_stored(lane);
-        let family = account.and_then(|account| {
-            let mut channels = channels.iter();
-            let channel = channels.find(|channel| channel.name() == account.channel())?;
-            Some(channel.family(&account))
-        });
-        family.unwrap_or_else(|| lane.to_owned())
+        let account = AccountKey::from_stored(lane)?;
+        let channel = channels
+            .iter()
+            .find(|channel| channel.name() == account.channel())?;
+        Some(board::Circles {
+            family: channel.family(&account),
+            access: channel.access(&account),
+        })
     })
 }
 

@@ -138,7 +138,13 @@ fn whatsapp_channel() -> Arc<dyn Channel> {
     let settings = chatbridge::config::parse("test", &secrets, []).unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    whatsapp::channel(settings.channels.whatsapp.unwrap(), &settings.messages, clock).unwrap()
+    whatsapp::channel(
+        settings.channels.whatsapp.unwrap(),
+        &settings.messages,
+        clock,
+        None,
+    )
+    .unwrap()
 }
 
 /// How we read a webhook.

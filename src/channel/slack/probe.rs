@@ -12,7 +12,7 @@ use super::client::{Client, Heard, Trouble};
 use super::envelope::text;
 use super::grant::Grant;
 use super::settings::Settings;
-use super::{EVENTS, errors, verify};
+use super::{EVENTS, errors, socket, verify};
 
 /// How long a look at the public address may take.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -106,6 +106,20 @@ fn place(body: &Value) -> String {
 fn bot(body: &Value) -> Option<String> {
     text(body, "bot_id")?;
     text(body, "user_id").map(str::to_owned)
+}
+
+/// Asks Slack for the address of a Socket Mode connection, and does not open it: events go on to the daemon that runs.
+pub async fn app_token(settings: &Settings, token: &SecretString) -> Result<(), Finding> {
+    let client = Client::new(&settings.api_base).map_err(|error| {
+        Finding::new(
+            format!("calls cannot be prepared: {error}"),
+            "see the error above",
+        )
+    })?;
+    match socket::door::address(&client, token).await {
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(Finding::new(refusal.found, refusal.remedy)),
+    }
 }
 
 /// Posts a signed `url_verification` to the public address, as Slack does when it verifies the request URL.

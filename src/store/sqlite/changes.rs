@@ -6,14 +6,16 @@ use sqlx::{Row, SqliteConnection};
 use super::fresh::{Fresh, Step};
 use super::ops::{Change, Letter, Outcome, kind};
 use super::transaction::Transaction;
-use super::{installations, reads, rows};
+use super::{families, installations, reads, rows, sql};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
 use crate::store::operator::ThreadChange;
 use crate::store::{StoreError, Swept, Work};
 
-const RELEASE: &str = "UPDATE work INDEXED BY work_held SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
+/// The planner does not know how little is held, so it is told which index to take.
+const RELEASE: &str = "
+    UPDATE work INDEXED BY work_held SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
 
 /// What a process that is gone had claimed is free again. Its questions may have been answered and its parts may have
 /// been sent: both are looked for. What was held is tried anew.
@@ -26,27 +28,14 @@ const RECOVER: &str = "
     UPDATE work SET token = NULL, due_at = ? WHERE kind = 2 AND token IS NOT NULL;
     UPDATE work SET held = NULL, due_at = ? WHERE held IS NOT NULL";
 
-const TURN_LANES: &str = "
-    SELECT w.thread_id, t.account, t.place, w.lane FROM work AS w JOIN threads AS t ON t.id = w.thread_id
-     WHERE w.kind = 1";
-
 const MOVE_LANES: &str = "
     UPDATE work SET lane = j.lane FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS lane FROM jsonb_each(?)) AS j
      WHERE work.kind = 1 AND work.thread_id = j.thread_id";
-
-/// Old keys go in small steps, so that no webhook waits long for one. They stand in the order of their digests; a step
-/// ends where the next begins.
-const STEP_END: &str = "SELECT key FROM keys WHERE key >= ? ORDER BY key LIMIT 1 OFFSET 2000";
-
-const SWEEP: &str = "DELETE FROM keys WHERE key >= ? AND key < ? AND hour < ?";
 
 const OPEN: &str = "
     INSERT INTO threads (id, account, address, route, last_inbound_at, created_at, updated_at)
     VALUES (?, ?, ?, 'null', 0, ?, ?);
     INSERT INTO aliases (alias, thread_id, strength, since) VALUES (?, ?, 0, ?)";
-
-/// A pause of an operator's lasts until an operator ends it.
-const PAUSE: &str = "UPDATE threads SET state = 'paused', paused_until = NULL, updated_at = ? WHERE id = ?";
 
 /// Messages whose turn has not begun are for the person now, and parts that are not sent yet stay unsent.
 const HAND_OVER: &str = "
@@ -73,23 +62,6 @@ const REPLAY_DELIVERY: &str = "
     INSERT INTO work (kind, thread_id, lane, due_at, since, first) VALUES (2, ?, ?, ?, ?, ?)
         ON CONFLICT (kind, thread_id) DO UPDATE SET first = min(first, excluded.first)";
 
-const DEAD_MESSAGE: &str = "
-    SELECT t.account, t.place FROM messages AS m JOIN threads AS t ON t.id = m.thread_id
-     WHERE m.thread_id = ? AND m.seq = ? AND m.state = 'dead'";
-
-const DEAD_DELIVERY: &str = "
-    SELECT t.account, t.place FROM deliveries AS d JOIN threads AS t ON t.id = d.thread_id
-     WHERE d.thread_id = ? AND d.part = ? AND d.state = 'dead'";
-
-/// The record that it was stays; what was written goes.
-const PURGE_MESSAGE: &str = "
-    UPDATE messages SET state = 'ignored', code = 'purged', reason = NULL, text = '', ended_at = ?
-     WHERE thread_id = ? AND seq = ? AND state = 'dead'";
-
-const PURGE_DELIVERY: &str = "
-    UPDATE deliveries SET state = 'withdrawn', code = 'purged', reason = NULL, body = '', ended_at = ?
-     WHERE thread_id = ? AND part = ? AND state = 'dead'";
-
 /// Carries out a rare write.
 pub(super) async fn apply(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, StoreError> {
     if let Change::Thread { name, change, now } = change {
@@ -104,6 +76,7 @@ pub(super) async fn apply(tx: &mut Transaction<'_>, change: &Change) -> Result<O
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
         Change::Installation(write) => installations::apply(conn, write).await,
+        Change::Family { account, family } => families::keep(conn, account, family).await,
         // The transaction around it takes the write lock and syncs an (empty) commit.
         Change::CheckWritable => {
             sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")
@@ -144,7 +117,7 @@ async fn recover(
         .bind(now.millis());
     recover.execute(&mut *conn).await?;
     let mut moved = Vec::new();
-    for row in sqlx::query(TURN_LANES).fetch_all(&mut *conn).await? {
+    for row in sqlx::query(sql::TURN_LANES).fetch_all(&mut *conn).await? {
         let lane = routes.turn_lane(&rows::account(&row, 1)?, row.try_get(2)?);
         if *lane != *row.try_get::<&str, _>(3)? {
             moved.push(json!([row.try_get::<&str, _>(0)?, &*lane]));
@@ -165,33 +138,37 @@ async fn thread(
     change: ThreadChange,
     now: Time,
 ) -> Result<Outcome, StoreError> {
-    let id = match reads::find(tx.conn().await?, name).await? {
+    let conn = tx.conn().await?;
+    let id = match reads::find(conn, name).await? {
         Some(id) => id,
-        None if change == ThreadChange::Pause => match open(tx.conn().await?, name, now).await? {
+        None if change == ThreadChange::Pause => match open(conn, name, now).await? {
             Some(id) => id,
             None => return Ok(Outcome::Thread(None)),
         },
         None => return Ok(Outcome::Thread(None)),
     };
-    let at = now.millis();
-    match change {
-        ThreadChange::Pause => pause(tx, &id, now),
-        ThreadChange::Resume => {
-            let sql = "UPDATE threads SET state = 'open', paused_until = NULL, updated_at = ? WHERE id = ?";
-            tx.add(sql).bind(at).bind(&id);
+    let change = match change {
+        ThreadChange::Pause => {
+            pause(tx, &id, now).await?;
+            None
         }
-        ThreadChange::Reset => {
-            let sql = "UPDATE threads SET conversation_id = NULL, updated_at = ? WHERE id = ?";
-            tx.add(sql).bind(at).bind(&id);
-        }
+        ThreadChange::Resume => Some(sql::RESUME),
+        ThreadChange::Reset => Some(sql::RESET),
+    };
+    let conn = tx.conn().await?;
+    if let Some(change) = change {
+        let query = sqlx::query(change).bind(now.millis()).bind(&id);
+        query.execute(&mut *conn).await?;
     }
-    Ok(Outcome::Thread(reads::row(tx.conn().await?, &id).await?))
+    Ok(Outcome::Thread(reads::row(conn, &id).await?))
 }
 
 /// The bot falls silent on a thread, until somebody resumes it.
-pub(super) fn pause(tx: &mut Transaction<'_>, id: &str, now: Time) {
-    tx.add(PAUSE).bind(now.millis()).bind(id);
+pub(super) async fn pause(tx: &mut Transaction<'_>, id: &str, now: Time) -> Result<(), StoreError> {
+    let pause = sqlx::query(sql::PAUSE).bind(now.millis()).bind(id);
+    pause.execute(tx.conn().await?).await?;
     hand_over(tx, id, now);
+    Ok(())
 }
 
 /// A person answers on this thread from now on.
@@ -251,11 +228,11 @@ pub(super) async fn sweep(
         0
     };
     let conn = tx.conn().await?;
-    let next: Option<i64> = sqlx::query_scalar(STEP_END)
+    let next: Option<i64> = sqlx::query_scalar(sql::STEP_END)
         .bind(from)
         .fetch_optional(&mut *conn)
         .await?;
-    let sweep = sqlx::query(SWEEP)
+    let sweep = sqlx::query(sql::SWEEP)
         .bind(from)
         .bind(next.unwrap_or(i64::MAX))
         .bind(hour);
@@ -272,8 +249,18 @@ async fn replay(
     now: Time,
 ) -> Result<Outcome, StoreError> {
     let (thread, number, find, replay) = match letter {
-        Letter::Message(id) => (id.thread.to_string(), id.number, DEAD_MESSAGE, REPLAY_MESSAGE),
-        Letter::Delivery(id) => (id.thread.to_string(), id.number, DEAD_DELIVERY, REPLAY_DELIVERY),
+        Letter::Message(id) => (
+            id.thread.to_string(),
+            id.number,
+            sql::DEAD_MESSAGE,
+            REPLAY_MESSAGE,
+        ),
+        Letter::Delivery(id) => (
+            id.thread.to_string(),
+            id.number,
+            sql::DEAD_DELIVERY,
+            REPLAY_DELIVERY,
+        ),
     };
     let Some(row) = sqlx::query(find)
         .bind(&thread)
@@ -303,8 +290,8 @@ async fn replay(
 
 async fn purge(conn: &mut SqliteConnection, letter: Letter, now: Time) -> Result<Outcome, StoreError> {
     let (thread, number, purge) = match letter {
-        Letter::Message(id) => (id.thread.to_string(), id.number, PURGE_MESSAGE),
-        Letter::Delivery(id) => (id.thread.to_string(), id.number, PURGE_DELIVERY),
+        Letter::Message(id) => (id.thread.to_string(), id.number, sql::PURGE_MESSAGE),
+        Letter::Delivery(id) => (id.thread.to_string(), id.number, sql::PURGE_DELIVERY),
     };
     let done = sqlx::query(purge)
         .bind(now.millis())

@@ -3,16 +3,16 @@
 //! A claim is written and read back in the trip that commits it. What a claim took is known by its token: the rows of
 //! its lanes whose lease ends when the claim's does.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
+use super::claimed::{Sends, Turns, send_part_columns, turn_message_columns};
 use super::ops::{Op, Outcome, Wanted, kind};
-use super::rows::{self, last_part, thread_columns};
+use super::rows::{self, From};
 use super::transaction::Transaction;
-use crate::domain::delivery::{DeliveryKind, SendClaim};
 use crate::domain::message::Lane;
-use crate::domain::turn::{ClaimKey, Pending, TurnClaim};
-use crate::domain::{ClaimToken, DeliveryId, MessageId, ThreadId, TurnId};
+use crate::domain::turn::ClaimKey;
+use crate::domain::{ClaimToken, Time};
 use crate::store::{Claims, LaneDue, StoreError, Work};
 
 /// A turn that begins takes all messages that the thread has now; one that is tried again keeps those it began with.
@@ -30,13 +30,12 @@ const TAKE_TURNS: &str = concat!(
      WHERE kind = 1 AND lane IN (SELECT value FROM jsonb_each(?)) AND due_at = ? AND token = ?
        AND NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.thread_id = work.thread_id
                           AND m.seq BETWEEN work.first AND work.upto AND m.state = 'pending');
-    SELECT ?, 1, w.lane, w.attempts, w.ambiguous, w.first,
-           m.seq, m.platform_id, m.text, m.sent_at, m.accepted_at, ",
-    thread_columns!(),
-    ", CASE WHEN m.quotes IS NOT NULL THEN coalesce(
-           (SELECT d.body FROM deliveries AS d WHERE d.platform_id = m.quotes AND d.thread_id = m.thread_id),
-           (SELECT q.text FROM messages AS q WHERE q.thread_id = m.thread_id AND q.platform_id = m.quotes
-               AND q.seq <> m.seq)) END AS quoted
+    SELECT ?, 1, w.lane, w.thread_id, w.token, w.attempts, w.ambiguous, w.first
+      FROM jsonb_each(?) AS j
+     CROSS JOIN work AS w INDEXED BY work_due ON w.kind = 1 AND w.lane = j.value AND w.due_at = ? AND w.token = ?;
+    SELECT ?, 2, w.lane, ",
+    turn_message_columns!(),
+    "
        FROM jsonb_each(?) AS j
       CROSS JOIN work AS w INDEXED BY work_due ON w.kind = 1 AND w.lane = j.value AND w.due_at = ? AND w.token = ?
       CROSS JOIN threads AS t ON t.id = w.thread_id
@@ -59,10 +58,11 @@ const TAKE_SENDS: &str = concat!(
      WHERE kind = 2 AND lane IN (SELECT value FROM jsonb_each(?)) AND due_at = ? AND token = ?
        AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.thread_id = work.thread_id AND d.part = work.first
                           AND d.state IN ('pending', 'sending', 'unknown'));
-    SELECT ?, 1, w.lane, d.part, d.kind, d.body, d.attempts, d.state, d.created_at, d.attempted_at, d.asked_at, ",
-    last_part!(),
-    ", d.pauses, ",
-    thread_columns!(),
+    SELECT ?, 1, w.lane, w.thread_id, w.token
+      FROM jsonb_each(?) AS j
+     CROSS JOIN work AS w INDEXED BY work_due ON w.kind = 2 AND w.lane = j.value AND w.due_at = ? AND w.token = ?;
+    SELECT ?, 2, w.lane, ",
+    send_part_columns!(),
     " FROM jsonb_each(?) AS j
       CROSS JOIN work AS w INDEXED BY work_due ON w.kind = 2 AND w.lane = j.value AND w.due_at = ? AND w.token = ?
       CROSS JOIN threads AS t ON t.id = w.thread_id
@@ -77,17 +77,23 @@ const TAKE_SENDS: &str = concat!(
 );
 
 const NEXT_DUE: &str = "
-    SELECT ?, 2, j.value, (SELECT min(due_at) FROM work WHERE kind = ? AND lane = j.value) FROM jsonb_each(?) AS j";
+    SELECT ?, 3, j.value, (SELECT min(due_at) FROM work WHERE kind = ? AND lane = j.value) FROM jsonb_each(?) AS j";
 
 /// So many lanes are claimed from in one text at most.
 const LANES: usize = 8;
+
+/// Claims that are still held hold for longer.
+const RENEW: &str = "
+    UPDATE work SET due_at = ? FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token, value ->> 2 AS kind
+                                       FROM jsonb_each(?)) AS j
+     WHERE work.kind = j.kind AND work.thread_id = j.thread_id AND work.token = j.token
+    RETURNING work.token";
 
 /// A claim that is written, and whose rows are to come.
 pub(super) struct Taken {
     /// Its place among the batch's operations; its rows begin with it.
     pub(super) op: usize,
     work: Work,
-    token: ClaimToken,
 }
 
 /// Adds a claim to the transaction.
@@ -125,92 +131,61 @@ pub(super) async fn take(
     };
     tx.add(take).bind(&lanes).bind(lease).bind(id);
     tx.bind(place).bind(&lanes).bind(lease).bind(id);
+    tx.bind(place).bind(&lanes).bind(lease).bind(id);
     if work == Work::Send {
         tx.bind(wanted.now.millis()).bind(&lanes).bind(lease).bind(id);
     }
     tx.add(NEXT_DUE).bind(place).bind(kind(work)).bind(&lanes);
-    Ok(Taken { op, work, token })
+    Ok(Taken { op, work })
 }
 
-/// The work of the claims of a batch, out of the rows of its last trip.
+/// What a claim took, out of the rows of the batch's last trip.
 pub(super) fn outcome(taken: &Taken, rows: &[SqliteRow]) -> Result<Outcome, StoreError> {
-    let mut lanes = Vec::new();
-    let (mut turns, mut sends): (Vec<TurnClaim>, Vec<SendClaim>) = (Vec::new(), Vec::new());
+    let (mut turns, mut sends, mut lanes) = (Turns::default(), Sends::default(), Vec::new());
     for row in rows {
         if usize::try_from(row.try_get::<i64, _>(0)?) != Ok(taken.op) {
             continue;
         }
         let lane = Lane::from(row.try_get::<&str, _>(2)?);
+        let rest = From(row, 3);
         match (row.try_get::<i64, _>(1)?, taken.work) {
-            (1, Work::Turn) => turn(&mut turns, taken, lane, row)?,
-            (1, Work::Send) => sends.push(send(taken, lane, row)?),
+            (1, Work::Turn) => turns.begin(&rest, lane)?,
+            (2, Work::Turn) => turns.message(&rest)?,
+            (1, Work::Send) => sends.begin(&rest, lane)?,
+            (2, Work::Send) => sends.part(&rest)?,
             _ => lanes.push(LaneDue {
                 lane,
-                due_at: rows::optional_time(row, 3)?,
+                due_at: rows::optional_time(&rest, 0)?,
             }),
         }
     }
+    // None is without anything to do: such work went before it was read.
     Ok(match taken.work {
-        Work::Turn => Outcome::Turns(Claims { claims: turns, lanes }),
-        Work::Send => Outcome::Sends(Claims { claims: sends, lanes }),
-    })
-}
-
-/// A message of a turn; the messages of one stand together.
-fn turn(turns: &mut Vec<TurnClaim>, taken: &Taken, lane: Lane, row: &SqliteRow) -> Result<(), StoreError> {
-    let thread: ThreadId = rows::id(row, 11)?;
-    let message = Pending {
-        id: MessageId::new(thread, row.try_get(6)?),
-        platform_id: row.try_get(7)?,
-        text: row.try_get(8)?,
-        quoted: row.try_get("quoted")?,
-        sent_at: rows::time(row, 9)?,
-        accepted_at: rows::time(row, 10)?,
-    };
-    match turns.last_mut() {
-        Some(turn) if turn.key.thread == thread => turn.messages.push(message),
-        _ => turns.push(TurnClaim {
-            key: ClaimKey {
-                thread,
-                token: taken.token,
-                lane,
-            },
-            turn: TurnId::new(thread, row.try_get(5)?),
-            attempt: u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX),
-            ambiguous: row.try_get(4)?,
-            thread: rows::thread(row, 11)?,
-            messages: vec![message],
+        Work::Turn => Outcome::Turns(Claims {
+            claims: turns.end().0,
+            lanes,
         }),
-    }
-    Ok(())
+        Work::Send => Outcome::Sends(Claims {
+            claims: sends.end().0,
+            lanes,
+        }),
+    })
 }
 
-fn send(taken: &Taken, lane: Lane, row: &SqliteRow) -> Result<SendClaim, StoreError> {
-    let thread = rows::thread(row, 13)?;
-    let unknown = row.try_get::<&str, _>(7)? != "pending";
-    let attempts = u32::try_from(row.try_get::<i64, _>(6)?).unwrap_or(u32::MAX);
-    Ok(SendClaim {
-        delivery: DeliveryId::new(thread.id, row.try_get(3)?),
-        key: ClaimKey {
-            thread: thread.id,
-            token: taken.token,
-            lane,
-        },
-        thread,
-        kind: DeliveryKind::from_stored(row.try_get(4)?),
-        body: row.try_get(5)?,
-        last: row.try_get(11)?,
-        attempt: if unknown {
-            attempts
-        } else {
-            attempts.saturating_add(1)
-        },
-        pauses: row.try_get(12)?,
-        unknown,
-        created_at: rows::time(row, 8)?,
-        last_attempt_at: rows::optional_time(row, 9)?,
-        asked_at: rows::optional_time(row, 10)?,
-    })
+/// Makes claims hold for longer. Returns the tokens of those that are still held.
+pub(super) async fn renew(
+    conn: &mut SqliteConnection,
+    work: Work,
+    keys: &[ClaimKey],
+    until: Time,
+) -> Result<Outcome, StoreError> {
+    let claim = |key: &ClaimKey| (key.thread, key.token.as_i64(), kind(work));
+    let claims: Vec<_> = keys.iter().map(claim).collect();
+    let renew = sqlx::query_scalar(RENEW)
+        .bind(until.millis())
+        .bind(rows::json(&claims)?);
+    let tokens: Vec<i64> = renew.fetch_all(conn).await?;
+    Ok(Outcome::Held(tokens.into_iter().map(ClaimToken::from).collect()))
 }
 
 /// The kind of work that an operation claims, if it claims any.

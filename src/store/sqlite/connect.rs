@@ -10,7 +10,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
-use crate::store::StoreError;
+use crate::store::{Mode, StoreError};
 
 /// How long a statement waits for another process (a command, a backup) to let go of the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "bridge",
@@ -57,16 +57,12 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         "fresh keys",
         include_str!("../../../migrations/sqlite/0005_fresh_keys.sql"),
     ),
+    (
+        8,
+        "families",
+        include_str!("../../../migrations/sqlite/0008_families.sql"),
+    ),
 ];
-
-/// Why the database is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// To serve: alone, and brought up to date.
-    Serve,
-    /// For a command, beside a daemon that may be running. Brought up to date too, if nobody serves it.
-    Command,
-}
 
 /// The file of a `sqlite://PATH` address.
 pub(super) fn path_of(url: &str) -> Result<PathBuf, StoreError> {

@@ -10,19 +10,16 @@ mod acts;
 mod changes;
 mod claims;
 mod connect;
+mod families;
 mod fresh;
 mod installations;
-mod ops;
-mod plan;
-mod plan_acts;
 mod reads;
-mod rows;
 mod sends;
 mod transaction;
 mod turns;
 mod writer;
-mod writes;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -30,7 +27,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-pub use connect::Mode;
+pub use super::Mode;
 use fresh::Fresh;
 use ops::{Change, Letter, Op, Outcome, Wanted};
 use writer::Job;
@@ -38,11 +35,12 @@ use writer::Job;
 use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
-use crate::domain::Time;
+use super::{claimed, ends, ops, plan, rows, sql};
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
+use crate::domain::{ClaimToken, Time};
 
 /// So many writes may wait; a webhook beyond that is refused, so that the platform keeps it and delivers it again.
 const QUEUE: usize = 4096;
@@ -311,6 +309,15 @@ impl Store for SqliteStore {
             return Ok(false);
         };
         outcome!(self.change(Change::Purge { letter, now }).await?, Flag)
+    }
+
+    async fn prolong(
+        &self,
+        work: Work,
+        keys: Vec<ClaimKey>,
+        until: Time,
+    ) -> Result<HashSet<ClaimToken>, StoreError> {
+        outcome!(self.write(Op::Renew { work, keys, until }).await?, Held)
     }
 
     async fn close(&self) {

@@ -117,6 +117,9 @@ async fn apply(
             }
             Op::DeferTurn(claim, deferral) => *outcome = Some(turns::defer(tx, claim, deferral).await?),
             Op::BuryTurn(claim, burial) => *outcome = Some(turns::bury(tx, claim, burial).await?),
+            Op::Renew { work, keys, until } => {
+                *outcome = Some(claims::renew(tx.conn().await?, *work, keys, *until).await?);
+            }
             Op::Change(Change::Sweep { keys_before, from }) => {
                 *outcome = Some(changes::sweep(tx, fresh, step, *keys_before, *from).await?);
             }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::config::Config;
+use super::terminal::Terminal;
 use super::{DEADLINE, Metrics, get};
 
 /// A running daemon. It is killed when dropped, and shows its last words if the test failed.
@@ -75,7 +76,26 @@ fn command(home: &Path, arguments: &[&str], environment: &[(String, String)]) ->
 /// Runs a command of the binary to its end.
 #[track_caller]
 pub(crate) fn run(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Finished {
-    let mut child = command(home, arguments, environment)
+    finish(command(home, arguments, environment), arguments)
+}
+
+/// Runs a command of the binary to its end, on a terminal where somebody types this.
+#[track_caller]
+pub(crate) fn run_on_terminal(
+    home: &Path,
+    arguments: &[&str],
+    environment: &[(String, String)],
+    typed: &str,
+) -> Finished {
+    let (stdin, _kept) = Terminal::with_typed(typed).ends();
+    let mut command = command(home, arguments, environment);
+    command.stdin(stdin);
+    finish(command, arguments)
+}
+
+#[track_caller]
+fn finish(mut command: Command, arguments: &[&str]) -> Finished {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -20,7 +20,13 @@ pub(crate) fn open_door(config: &mut Config) {
 
 /// A daemon with an open door, and no installation yet.
 pub(crate) fn world() -> World {
-    World::with(open_door)
+    let world = World::with(open_door);
+    // Until it is known where the app is installed, what comes waits.
+    super::eventually("the installations to be known", || {
+        let known = "the app is installed nowhere yet";
+        world.daemon().log().contains(known).then_some(())
+    });
+    world
 }
 
 /// A browser that set out: what it was told at `/slack/install`.

@@ -2,12 +2,14 @@
 
 mod accepting;
 mod colleagues;
+mod families;
 mod histories;
 mod identity;
 mod installing;
 mod operating;
 mod people;
 mod sending;
+mod stopping;
 mod turning;
 
 use std::collections::HashMap;
@@ -21,26 +23,53 @@ use chatbridge::domain::identity::{Identifier, Strength};
 use chatbridge::domain::message::{Accepted, Admission, Arrival, Inbound, Opens, Treatment};
 use chatbridge::domain::routing::{Routes, Rule};
 use chatbridge::domain::turn::{CompletedTurn, TurnClaim};
-use chatbridge::store::sqlite::{Mode, SqliteStore, Tuning};
-use chatbridge::store::{Quota, Settings, Store, Work};
+use chatbridge::store::postgres::PostgresStore;
+use chatbridge::store::sqlite::{SqliteStore, Tuning};
+use chatbridge::store::{Mode, Quota, Settings, Store, Work};
+
+use crate::harness::postgres::{Database, on_postgres};
 
 /// The moment at which every test begins.
 const START: i64 = 1_800_000_000_000;
 
-/// A store and the folder that it lives in.
-struct Bench {
-    store: Arc<dyn Store>,
+/// Where a store lives: in a folder, or in a database of the server.
+struct Place {
     folder: tempfile::TempDir,
-    tuning: Tuning,
+    database: Option<Database>,
 }
 
-async fn open_in(folder: &tempfile::TempDir, tuning: Tuning) -> Arc<dyn Store> {
-    let settings = Settings {
-        url: format!("sqlite://{}", folder.path().join("test.db").display()),
-        ..Settings::default()
-    };
-    let store = SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await;
-    Arc::new(store.expect("the store opens"))
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            database: on_postgres().then(|| Database::new().unwrap()),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let file = || format!("sqlite://{}", self.folder.path().join("test.db").display());
+        Settings {
+            url: self.database.as_ref().map_or_else(file, Database::url),
+            ..Settings::default()
+        }
+    }
+
+    async fn open(&self, tuning: Tuning) -> Arc<dyn Store> {
+        let settings = self.settings();
+        if self.database.is_some() {
+            let store = PostgresStore::open(&settings, Mode::Serve).await;
+            return Arc::new(store.expect("the store opens"));
+        }
+        let store = SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await;
+        Arc::new(store.expect("the store opens"))
+    }
+}
+
+/// A store and where it lives.
+struct Bench {
+    store: Arc<dyn Store>,
+    place: Place,
+    tuning: Tuning,
 }
 
 impl Bench {
@@ -49,10 +78,10 @@ impl Bench {
     }
 
     async fn tuned(tuning: Tuning) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new();
         Self {
-            store: open_in(&folder, tuning).await,
-            folder,
+            store: place.open(tuning).await,
+            place,
             tuning,
         }
     }
@@ -60,15 +89,11 @@ impl Bench {
     /// Closes the store and opens it again, as a restart does.
     async fn reopen(self) -> Self {
         self.store.close().await;
-        let Self {
-            store,
-            folder,
-            tuning,
-        } = self;
+        let Self { store, place, tuning } = self;
         drop(store);
         Self {
-            store: open_in(&folder, tuning).await,
-            folder,
+            store: place.open(tuning).await,
+            place,
             tuning,
         }
     }

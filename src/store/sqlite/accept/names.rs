@@ -2,7 +2,7 @@
 
 use crate::domain::AliasKey;
 use crate::store::StoreError;
-use crate::store::sqlite::plan::Plan;
+use crate::store::sqlite::plan::{self, Plan};
 use crate::store::sqlite::transaction::Transaction;
 use crate::store::sqlite::{changes, rows};
 
@@ -21,6 +21,20 @@ const PAUSE: &str = "
     UPDATE threads SET state = 'paused', paused_until = max(coalesce(paused_until, 0), ?), updated_at = ?
      WHERE id = ? AND (state = 'open' OR paused_until IS NOT NULL)";
 
+/// An address that leads to another thread by now is replaced by the strongest name that is left, or by one that says
+/// whose it was: an operator who follows an address must never read somebody else's words. Both only if that is still so
+/// at the end of the batch.
+const READDRESS: &str = "
+    INSERT INTO aliases (alias, thread_id, strength, since)
+    SELECT ?, id, 0, updated_at FROM threads AS t
+     WHERE t.id = ? AND t.address = ? AND NOT EXISTS (SELECT 1 FROM aliases WHERE thread_id = t.id AND strength < 4)
+        ON CONFLICT (alias) DO NOTHING;
+    UPDATE threads SET address =
+           (SELECT alias FROM aliases WHERE thread_id = threads.id AND strength < 4
+             ORDER BY strength DESC, since DESC, alias LIMIT 1)
+     WHERE id = ? AND address = ?
+       AND NOT EXISTS (SELECT 1 FROM aliases WHERE alias = ? AND thread_id = threads.id)";
+
 /// Lets go of names. Before everything else: somebody may write from such a name in the same batch.
 pub(super) fn leave(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), StoreError> {
     if !plan.left.is_empty() {
@@ -28,6 +42,20 @@ pub(super) fn leave(tx: &mut Transaction<'_>, plan: &Plan) -> Result<(), StoreEr
         tx.add(LEAVE).bind(rows::json(&left)?);
     }
     Ok(())
+}
+
+/// At the very end: threads that lost the name that was their address get another.
+pub(super) fn readdress(tx: &mut Transaction<'_>, plan: &Plan) {
+    for (thread, lost) in &plan.readdressed {
+        let (id, lost_name) = (thread.to_string(), lost.as_str());
+        tx.add(READDRESS)
+            .bind(plan::former(thread, lost))
+            .bind(&id)
+            .bind(lost_name)
+            .bind(&id)
+            .bind(lost_name)
+            .bind(lost_name);
+    }
 }
 
 /// After everything else: the names of early threads go over, and threads are paused with what waits on them.

@@ -1,14 +1,14 @@
 //! What the platform itself tells of people: that they are called otherwise now, that a colleague wrote to them.
 
-use super::{Plan, without};
+use super::{Plan, address_without, without};
 use crate::domain::identity::{self, Binding, Identifier, IdentityChange, Renaming, Resolution};
 use crate::domain::message::{Accepted, Opens, TakeOver};
 use crate::domain::thread::ThreadState;
 use crate::domain::{AliasKey, ThreadId, Time};
-use crate::store::sqlite::writes::{DeliveryNow, PauseWrite, ThreadWrite};
+use crate::store::plan::writes::{DeliveryNow, PauseWrite, ThreadWrite};
 
 impl Plan {
-    pub(super) fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
+    pub(in crate::store) fn rename(&mut self, change: &IdentityChange, at: Time) -> Accepted {
         if !self.take_keys(&change.keys, at) {
             return Accepted::Duplicate;
         }
@@ -48,11 +48,12 @@ impl Plan {
     /// Replies go to the new names, unless something newer was said already; never to one that is somebody else's.
     fn reroute(&mut self, thread: ThreadId, change: &IdentityChange, point: &[Identifier], at: Time) {
         let lost = change.new.iter().filter(|name| !point.contains(name));
-        let route = without(&change.route, lost.map(|name| &name.alias));
+        let lost: Vec<AliasKey> = lost.map(|name| name.alias.clone()).collect();
+        let route = without(&change.route, &lost);
         let write = ThreadWrite {
             account: change.account.clone(),
             place: None,
-            address: change.address.clone(),
+            address: address_without(&change.address, &change.new, &lost),
             route: String::new(),
             country: None,
             inbound_at: Time::default(),
@@ -92,7 +93,7 @@ impl Plan {
     }
 
     /// A colleague answers there: the bot is silent for a while, also where nobody has written yet.
-    pub(super) fn take_over(&mut self, echo: &TakeOver, at: Time) -> Accepted {
+    pub(in crate::store) fn take_over(&mut self, echo: &TakeOver, at: Time) -> Accepted {
         let ours = |delivery: &DeliveryNow| {
             delivery.account == echo.account && delivery.platform_id.as_deref() == Some(&echo.platform_id)
         };
@@ -106,12 +107,13 @@ impl Plan {
         let thread = match identity::resolve(&echo.identifiers, Opens::Thread, &known, echo.at) {
             Resolution::Join { thread, .. } => thread,
             Resolution::Open { point, bind, lost } => {
-                let thread = self.open(&echo.address);
+                let address = address_without(&echo.address, &echo.identifiers, &lost);
+                let thread = self.open(&address);
                 self.point(thread, &point, bind.map_or(Binding::Keep, Binding::To), echo.at);
                 let write = ThreadWrite {
                     account: echo.account.clone(),
                     place: None,
-                    address: echo.address.clone(),
+                    address,
                     route: String::new(),
                     country: None,
                     inbound_at: Time::default(),

@@ -3,57 +3,65 @@
 //! The batch is gone through in order; what an earlier arrival decided is seen by a later one, as if each had been
 //! written before the next was read.
 
+mod acts;
+pub(super) mod asked;
 mod names;
+pub(super) mod rows;
+pub(super) mod writes;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::writes::{
-    DeliveryNow, Found, MessageWrite, NoticeWrite, PauseWrite, ReceiptWrite, RevisionWrite, ThreadNow,
-    ThreadWrite, TurnWrite,
-};
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::identity::{self, Binding, Identifier, Known, Resolution};
 use crate::domain::message::{Accepted, Admission, Arrival, Fate, Inbound, Receipt, Route, Treatment};
 use crate::domain::routing::send_lane;
 use crate::domain::thread::ThreadState;
 use crate::domain::{DedupKey, DeliveryId, MessageId, ThreadId, Time};
+use writes::{
+    DeliveryNow, Found, MessageWrite, NoticeWrite, PauseWrite, ReceiptWrite, RevisionWrite, ThreadNow,
+    ThreadWrite, TurnWrite,
+};
 
 /// A person hears a notice at most once in this time and thread, whatever kinds of message came.
-pub(super) const NOTICE_EVERY: Duration = Duration::from_hours(24);
+pub(in crate::store) const NOTICE_EVERY: Duration = Duration::from_hours(24);
 
 /// Everything that a batch writes.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) found: Found,
-    pub(super) keys: Vec<(DedupKey, Time)>,
-    pub(super) aliases: HashMap<AliasKey, (ThreadId, i64, Time)>,
-    pub(super) threads: HashMap<ThreadId, ThreadWrite>,
-    pub(super) messages: Vec<MessageWrite>,
-    pub(super) turns: HashMap<ThreadId, TurnWrite>,
-    pub(super) notices: Vec<NoticeWrite>,
-    pub(super) receipts: Vec<ReceiptWrite>,
+pub(in crate::store) struct Plan {
+    pub(in crate::store) found: Found,
+    pub(in crate::store) keys: Vec<(DedupKey, Time)>,
+    pub(in crate::store) aliases: HashMap<AliasKey, (ThreadId, i64, Time)>,
+    pub(in crate::store) threads: HashMap<ThreadId, ThreadWrite>,
+    pub(in crate::store) messages: Vec<MessageWrite>,
+    pub(in crate::store) turns: HashMap<ThreadId, TurnWrite>,
+    pub(in crate::store) notices: Vec<NoticeWrite>,
+    pub(in crate::store) receipts: Vec<ReceiptWrite>,
     /// Threads that lost a name to another, and where their replies go without it.
-    pub(super) reroutes: HashMap<ThreadId, String>,
+    pub(in crate::store) reroutes: HashMap<ThreadId, String>,
+    /// Threads whose address leads to another by now, and that address.
+    pub(in crate::store) readdressed: HashMap<ThreadId, AliasKey>,
     /// Threads of early names, and the threads that take their names over.
-    pub(super) adoptions: Vec<(ThreadId, ThreadId)>,
+    pub(in crate::store) adoptions: Vec<(ThreadId, ThreadId)>,
     /// Messages that people changed or took back.
-    pub(super) revisions: HashMap<MessageId, RevisionWrite>,
+    pub(in crate::store) revisions: HashMap<MessageId, RevisionWrite>,
     /// Threads that something is said on though nobody wrote there.
-    pub(super) spoken: HashMap<ThreadId, Time>,
+    pub(in crate::store) spoken: HashMap<ThreadId, Time>,
     /// Threads whose conversation is forgotten.
-    pub(super) resets: Vec<ThreadId>,
+    pub(in crate::store) resets: Vec<ThreadId>,
     /// Threads on which the bot falls silent until somebody resumes it.
-    pub(super) silenced: Vec<(ThreadId, Time)>,
+    pub(in crate::store) silenced: Vec<(ThreadId, Time)>,
+    /// Threads whose answers are called off: what was written until the first time, at the second.
+    pub(in crate::store) stops: Vec<(ThreadId, Time, Time)>,
     /// What people say of answers, as rows.
-    pub(super) ratings: Vec<serde_json::Value>,
+    pub(in crate::store) ratings: Vec<serde_json::Value>,
     /// Aliases that lead nowhere any more.
-    pub(super) left: Vec<AliasKey>,
-    pub(super) pauses: Vec<PauseWrite>,
+    pub(in crate::store) left: Vec<AliasKey>,
+    pub(in crate::store) pauses: Vec<PauseWrite>,
 }
 
 impl Plan {
-    pub(super) fn new(found: Found) -> Self {
+    pub(in crate::store) fn new(found: Found) -> Self {
         Self {
             found,
             ..Self::default()
@@ -61,7 +69,7 @@ impl Plan {
     }
 
     /// Decides about one arrival.
-    pub(super) fn admit(&mut self, admission: &Admission) -> Accepted {
+    pub(in crate::store) fn admit(&mut self, admission: &Admission) -> Accepted {
         match &admission.arrival {
             Arrival::Message(inbound) => self.message(inbound, admission),
             Arrival::Receipt(receipt) => self.receipt(receipt),
@@ -93,7 +101,10 @@ impl Plan {
                 bind,
                 lost,
             } => (thread, point, bind, lost),
-            Resolution::Open { point, bind, lost } => (self.open(&inbound.address), point, bind, lost),
+            Resolution::Open { point, bind, lost } => {
+                let address = address_without(&inbound.address, &inbound.identifiers, &lost);
+                (self.open(&address), point, bind, lost)
+            }
             Resolution::NotForUs => return Accepted::Ignored("unknown_thread"),
         };
         self.point(
@@ -197,7 +208,7 @@ impl Plan {
         Accepted::Applied { found, billed }
     }
 
-    pub(super) fn known(&self, identifiers: &[Identifier]) -> HashMap<AliasKey, Known> {
+    pub(in crate::store) fn known(&self, identifiers: &[Identifier]) -> HashMap<AliasKey, Known> {
         let look = |identifier: &Identifier| {
             let (thread, since) = *self.found.aliases.get(&identifier.alias)?;
             let now = self.found.threads.get(&thread)?;
@@ -214,7 +225,7 @@ impl Plan {
     }
 
     /// Takes all keys; true if none was taken before.
-    pub(super) fn take_keys(&mut self, keys: &[DedupKey], at: Time) -> bool {
+    pub(in crate::store) fn take_keys(&mut self, keys: &[DedupKey], at: Time) -> bool {
         let mut fresh = true;
         for key in keys {
             if self.found.keys.insert(*key) {
@@ -226,7 +237,7 @@ impl Plan {
         fresh
     }
 
-    pub(super) fn open(&mut self, address: &AliasKey) -> ThreadId {
+    pub(in crate::store) fn open(&mut self, address: &AliasKey) -> ThreadId {
         let thread = ThreadId::new();
         let now = ThreadNow {
             bound: None,
@@ -243,7 +254,13 @@ impl Plan {
         thread
     }
 
-    pub(super) fn point(&mut self, thread: ThreadId, point: &[Identifier], bind: Binding, since: Time) {
+    pub(in crate::store) fn point(
+        &mut self,
+        thread: ThreadId,
+        point: &[Identifier],
+        bind: Binding,
+        since: Time,
+    ) {
         for identifier in point {
             let before = self
                 .found
@@ -270,6 +287,9 @@ impl Plan {
         let Some(now) = self.found.threads.get_mut(&loser) else {
             return;
         };
+        if now.address == *alias {
+            self.readdressed.insert(loser, alias.clone());
+        }
         if let Some(route) = identity::route_without(&now.route, alias) {
             now.route = route;
             let text = now.route.to_string();
@@ -288,7 +308,7 @@ impl Plan {
         let write = ThreadWrite {
             account: inbound.account.clone(),
             place: inbound.place.clone(),
-            address: inbound.address.clone(),
+            address: address_without(&inbound.address, &inbound.identifiers, lost),
             route: String::new(),
             country: inbound.country.clone(),
             inbound_at,
@@ -298,7 +318,7 @@ impl Plan {
     }
 
     /// Writes a thread with its route and address, or with those that it has if they are newer.
-    pub(super) fn write_thread(
+    pub(in crate::store) fn write_thread(
         &mut self,
         thread: ThreadId,
         mut write: ThreadWrite,
@@ -325,4 +345,21 @@ fn without<'a>(route: &Route, lost: impl IntoIterator<Item = &'a AliasKey>) -> R
     lost.into_iter().fold(route.clone(), |route, alias| {
         identity::route_without(&route, alias).unwrap_or(route)
     })
+}
+
+/// An address that is the thread's own: if the one it was given leads to somebody else by now, another of its names.
+fn address_without(address: &AliasKey, names: &[Identifier], lost: &[AliasKey]) -> AliasKey {
+    let mut own = names
+        .iter()
+        .map(|name| &name.alias)
+        .filter(|alias| !lost.contains(alias));
+    let own = if lost.contains(address) { own.next() } else { None };
+    own.unwrap_or(address).clone()
+}
+
+/// The address of a thread whose only name went over to another, such as `CHANNEL/ACCOUNT/NAME/former-5e6f7a8b`.
+pub(in crate::store) fn former(thread: &ThreadId, lost: &AliasKey) -> String {
+    let id = thread.to_string();
+    let short = &id[id.len().saturating_sub(8)..];
+    format!("{lost}/former-{short}")
 }

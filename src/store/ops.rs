@@ -1,13 +1,14 @@
 //! What can be written, and what comes of it.
 
-use super::installations;
+use std::collections::HashSet;
+
+use super::operator::{ThreadChange, ThreadRow};
+use super::{Claims, Quota, StoreError, Swept, Work};
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::{DeliveryId, MessageId, Time};
-use crate::store::operator::{ThreadChange, ThreadRow};
-use crate::store::{Claims, Quota, StoreError, Swept, Work};
+use crate::domain::{AccountKey, ClaimToken, DeliveryId, MessageId, Time};
 
 /// A write. It is only read, so that it can be tried again by itself if its batch fails.
 pub(super) enum Op {
@@ -18,6 +19,11 @@ pub(super) enum Op {
     BuryTurn(TurnClaim, Burial),
     ClaimSends(Wanted),
     Settle(SendClaim, Settlement),
+    Renew {
+        work: Work,
+        keys: Vec<ClaimKey>,
+        until: Time,
+    },
     Change(Change),
 }
 
@@ -59,7 +65,34 @@ pub(super) enum Change {
         now: Time,
     },
     CheckWritable,
-    Installation(installations::Write),
+    Installation(Installing),
+    Family {
+        account: AccountKey,
+        family: String,
+    },
+}
+
+/// A write about an installation.
+pub(super) enum Installing {
+    Put {
+        account: AccountKey,
+        sealed: Vec<u8>,
+        at: Time,
+    },
+    Renew {
+        account: AccountKey,
+        sealed: Vec<u8>,
+        since: Time,
+    },
+    Forget {
+        account: AccountKey,
+        before: Time,
+    },
+    Spend {
+        mark: String,
+        until: Time,
+        now: Time,
+    },
 }
 
 /// What a dead letter's id names.
@@ -91,6 +124,7 @@ pub(super) enum Outcome {
     Swept(Swept),
     Thread(Option<ThreadRow>),
     Since(Time),
+    Held(HashSet<ClaimToken>),
     /// The claim was no longer the caller's; nothing was written for it.
     Fenced,
 }

@@ -1,9 +1,9 @@
-//! What edits, withdrawals and acts mean: the part of the [`plan`](super::plan) that is about what people do besides
+//! What edits, withdrawals and acts mean: the part of the [plan](super) that is about what people do besides
 //! writing.
 
 use serde_json::json;
 
-use super::plan::Plan;
+use super::Plan;
 use super::writes::{NoticeWrite, OpenMessage, RevisionWrite, ThreadWrite};
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::act::{Act, Alert, Deed, Edit, Whereabouts, Withdrawal};
@@ -18,7 +18,7 @@ const THREAD: &str = "{thread}";
 
 impl Plan {
     /// A message says something else now, if its turn has not begun.
-    pub(super) fn edit(&mut self, edit: &Edit, at: Time) -> Accepted {
+    pub(in crate::store) fn edit(&mut self, edit: &Edit, at: Time) -> Accepted {
         let Some(message) = self.open_message(&edit.identifiers, &edit.platform_id) else {
             return Accepted::Unknown;
         };
@@ -30,7 +30,7 @@ impl Plan {
     }
 
     /// A message is taken back, if its turn has not begun; what is still on its way comes too late.
-    pub(super) fn withdraw(&mut self, withdrawal: &Withdrawal, at: Time) -> Accepted {
+    pub(in crate::store) fn withdraw(&mut self, withdrawal: &Withdrawal, at: Time) -> Accepted {
         let known = self.thread_of(&withdrawal.identifiers).is_some();
         if known || withdrawal.opens == Opens::Thread {
             self.take_keys(&withdrawal.keys, at);
@@ -47,9 +47,18 @@ impl Plan {
         identifiers.iter().find_map(find)
     }
 
-    /// The message of this name, if it waits and its turn has not begun.
+    /// The message of this name, if it waits and its turn has not begun. The names may lead to several threads: one
+    /// that was known by its number only when the message came, say, and one of the user id.
     fn open_message(&self, identifiers: &[Identifier], platform_id: &str) -> Option<OpenMessage> {
-        let thread = self.thread_of(identifiers)?;
+        let threads = identifiers
+            .iter()
+            .filter_map(|name| self.found.aliases.get(&name.alias));
+        threads
+            .map(|(thread, _)| *thread)
+            .find_map(|thread| self.open_message_on(thread, platform_id))
+    }
+
+    fn open_message_on(&self, thread: ThreadId, platform_id: &str) -> Option<OpenMessage> {
         let stored = self.found.open.iter();
         let mut stored =
             stored.filter(|message| message.id.thread == thread && message.platform_id == platform_id);
@@ -81,18 +90,31 @@ impl Plan {
     }
 
     /// A button was pressed or a command given.
-    pub(super) fn act(&mut self, act: &Act, at: Time) -> Accepted {
+    pub(in crate::store) fn act(&mut self, act: &Act, at: Time) -> Accepted {
         if let Whereabouts::Delivery(part) = &act.on {
             let ours = self.found.parts.get(part);
             if ours.is_none_or(|ours| ours.account.channel() != act.account.channel()) {
                 return Accepted::Unknown;
             }
         }
+        if let Whereabouts::Known { identifiers } = &act.on
+            && self.thread_of(identifiers).is_none()
+        {
+            return Accepted::Unknown;
+        }
         if !self.take_keys(&act.keys, at) {
             return Accepted::Duplicate;
         }
         let Some((thread, account, address)) = self.whereabouts(act, at) else {
             return Accepted::Unknown;
+        };
+        let stopped = if act.deed == Deed::Stop {
+            match self.stop(thread, act.at, at) {
+                Accepted::Unknown => return Accepted::Unknown,
+                stopped => Some(stopped),
+            }
+        } else {
+            None
         };
         if !self.do_deed(act, thread, at) {
             return Accepted::Duplicate;
@@ -103,7 +125,7 @@ impl Plan {
         if let Some(alert) = &act.alert {
             self.alert(alert, &account, &address, at);
         }
-        Accepted::Done(act.deed.label())
+        stopped.unwrap_or(Accepted::Done(act.deed.label()))
     }
 
     /// The thread that an act concerns, its account and its address.
@@ -112,6 +134,11 @@ impl Plan {
             Whereabouts::Delivery(part) => {
                 let ours = self.found.parts.get(part)?;
                 return Some((part.thread, ours.account.clone(), ours.address.clone()));
+            }
+            Whereabouts::Known { identifiers } => {
+                let thread = self.thread_of(identifiers)?;
+                let address = self.found.threads.get(&thread)?.address.clone();
+                return Some((thread, act.account.clone(), address));
             }
             Whereabouts::Place {
                 identifiers,
@@ -150,7 +177,7 @@ impl Plan {
     /// Does it. False if it was done already.
     fn do_deed(&mut self, act: &Act, thread: ThreadId, at: Time) -> bool {
         match &act.deed {
-            Deed::Explain => {}
+            Deed::Explain | Deed::Stop => {}
             Deed::Reset { also } => {
                 let further = also
                     .iter()
@@ -172,7 +199,7 @@ impl Plan {
             Deed::Rate { person, helpful } => {
                 let turn = match &act.on {
                     Whereabouts::Delivery(part) => self.found.parts.get(part).and_then(|part| part.turn),
-                    Whereabouts::Place { .. } => None,
+                    Whereabouts::Known { .. } | Whereabouts::Place { .. } => None,
                 };
                 let Some(turn) = turn else { return false };
                 let (helpful, when) = (i64::from(*helpful), act.at.millis());
@@ -183,6 +210,20 @@ impl Plan {
             }
         }
         true
+    }
+
+    /// Calls off what was written on a thread until `until`, if there is anything to call off.
+    fn stop(&mut self, thread: ThreadId, until: Time, at: Time) -> Accepted {
+        let stored = self.found.stoppable.remove(&(thread, until));
+        // It may have come in this very batch.
+        let fresh = self.messages.iter().any(|message| {
+            message.id.thread == thread && message.state == "pending" && message.sent_at <= until
+        });
+        if !fresh && !stored.is_some_and(|stored| stored.waits) {
+            return Accepted::Unknown;
+        }
+        self.stops.push((thread, until, at));
+        Accepted::Stopped(stored.and_then(|stored| stored.asking))
     }
 
     /// What a thread gets to read whatever else it heard lately: somebody asked for it.
