@@ -157,6 +157,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         texts: settings.messages,
         links: settings.agent.links,
         concurrency: settings.agent.concurrency,
+        retention: settings.store.retention(),
     }));
     workers.recover().await?;
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());

@@ -72,6 +72,14 @@ pub enum StoreError {
          encrypts now"
     )]
     TextKey,
+    /// No copy of the database was made.
+    #[error("there is no backup {file}: {reason}")]
+    Backup {
+        /// Where it was to stand.
+        file: String,
+        /// What stood in the way.
+        reason: String,
+    },
     /// Something that a channel keeps was not kept.
     #[error(transparent)]
     Keep(#[from] KeepError),

@@ -14,6 +14,7 @@ pub mod operator;
 mod ops;
 mod plan;
 pub mod postgres;
+pub mod privacy;
 mod rows;
 mod seal;
 mod sql;
@@ -21,6 +22,7 @@ pub mod sqlite;
 pub mod veil;
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use secrecy::SecretString;
 
 pub use error::StoreError;
 pub use seal::is_key;
+pub use sqlite::backup::Backup;
 
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::family::FamilyStore;
@@ -39,6 +42,8 @@ use crate::domain::settings;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
 use crate::domain::{ClaimToken, Clock, Time};
 use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use privacy::PrivacyStore;
+use veil::Veiled;
 
 /// The two kinds of work that a thread can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,7 +101,7 @@ pub struct Swept {
 
 /// What the daemon remembers. Each method is one transaction.
 #[async_trait]
-pub trait Store: InstallationStore + FamilyStore {
+pub trait Store: InstallationStore + FamilyStore + PrivacyStore {
     /// Stores what arrived: keys, threads, messages and the work that follows from them. Returns what became of each,
     /// in the order given, after it is on the disk.
     async fn accept(&self, batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError>;
@@ -224,13 +229,13 @@ pub async fn open(settings: &Settings, mode: Mode) -> Result<Arc<dyn Store>, Sto
         if mode == Mode::Serve {
             tracing::info!(database = store.name(), lease = ?settings.lease, "database");
         }
-        return Ok(Arc::new(store));
+        return Ok(Arc::new(Veiled::new(Arc::new(store), settings)?));
     }
     let store = sqlite::SqliteStore::open(settings, mode).await?;
     if mode == Mode::Serve {
         tracing::info!(path = %store.path().display(), "database");
     }
-    Ok(Arc::new(store))
+    Ok(Arc::new(Veiled::new(Arc::new(store), settings)?))
 }
 
 /// Brings the database up to date. Returns its name, and how many migrations ran.
@@ -245,6 +250,19 @@ pub async fn migrate(settings: &Settings) -> Result<(String, usize), StoreError>
     let done = (store.path().display().to_string(), store.migrated());
     store.close().await;
     Ok(done)
+}
+
+/// Copies a SQLite database into a new file, whoever uses it meanwhile.
+pub async fn backup(settings: &Settings, file: &Path) -> Result<Backup, StoreError> {
+    if settings.is_postgres() {
+        return Err(StoreError::Backup {
+            file: file.display().to_string(),
+            reason: "a PostgreSQL database is copied by its own means; run: pg_dump --format=custom --file=FILE URL, \
+                     with the URL of store.url"
+                .to_owned(),
+        });
+    }
+    sqlite::backup::backup(settings, file).await
 }
 
 /// Section `store` of the configuration.
@@ -265,6 +283,9 @@ pub struct Settings {
     /// none, texts are stored as they are.
     #[serde(default, deserialize_with = "settings::secrets")]
     pub text_key: Vec<SecretString>,
+    /// After so many days the text of what has ended is removed. If none, it stays.
+    #[serde(default)]
+    pub retention_days: Option<u32>,
 }
 
 /// The usual [`Settings::lease`].
@@ -278,11 +299,18 @@ impl Default for Settings {
             url: String::new(),
             lease: lease(),
             secret_key: Vec::new(),
+            text_key: Vec::new(),
+            retention_days: None,
         }
     }
 }
 
 impl Settings {
+    /// How long the text of what has ended stays; none: for good.
+    pub fn retention(&self) -> Option<Duration> {
+        Some(Duration::from_hours(24 * u64::from(self.retention_days?)))
+    }
+
     /// Whether the database is a PostgreSQL server.
     pub fn is_postgres(&self) -> bool {
         ["postgres://", "postgresql://"]

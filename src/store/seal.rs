@@ -85,7 +85,12 @@ impl Keyring {
             })?;
             Ok(Key::new(&bytes))
         };
-        texts.iter().enumerate().map(key).collect::<Result<_, _>>().map(Self)
+        texts
+            .iter()
+            .enumerate()
+            .map(key)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether there is no key.
@@ -97,7 +102,7 @@ impl Keyring {
     /// `make`, and none of either, a key is made there.
     pub(super) fn load(configured: &[SecretString], database: &Path, make: bool) -> Result<Self, StoreError> {
         let Self(mut keys) = Self::configured("store.secret_key", configured)?;
-        let file = beside(database);
+        let file = key_file(database);
         match std::fs::read_to_string(&file) {
             Ok(text) => {
                 let bytes = decode(&text).ok_or_else(|| {
@@ -161,7 +166,7 @@ impl Keyring {
 }
 
 /// The key's file: beside the database, under its name.
-fn beside(database: &Path) -> PathBuf {
+pub(super) fn key_file(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".key");
     PathBuf::from(name)
@@ -266,7 +271,10 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let rights = std::fs::metadata(beside(&database)).unwrap().permissions().mode();
+            let rights = std::fs::metadata(key_file(&database))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(rights & 0o777, 0o600);
         }
         // Whoever sets a key later still opens what the made one sealed.

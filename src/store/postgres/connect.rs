@@ -32,7 +32,7 @@ const MIGRATION_LOCK: i64 = 0x6368_6174_6272_6964;
 
 /// The migrations of this binary, oldest first. A landed one is never changed, and each leaves the neighbouring
 /// versions able to work: it adds, and takes nothing away. One that cannot raises `bridge.oldest_known`.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "bridge",
@@ -42,6 +42,11 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         2,
         "families",
         include_str!("../../../migrations/postgres/0002_families.sql"),
+    ),
+    (
+        3,
+        "privacy",
+        include_str!("../../../migrations/postgres/0003_privacy.sql"),
     ),
 ];
 

@@ -7,12 +7,14 @@
 
 mod accept;
 mod acts;
+pub(super) mod backup;
 mod changes;
 mod claims;
 mod connect;
 mod families;
 mod fresh;
 mod installations;
+mod privacy;
 mod reads;
 mod sends;
 mod transaction;

@@ -6,25 +6,28 @@
 //!
 //! Without a key nothing is encrypted. A text that looks as if it were sealed is then marked as plain, so that nobody can
 //! write one that the store would fail to open.
+//!
+//! Work whose text does not open, because its key is not configured, is put back and waits: nothing of it is lost.
 
-use std::path::Path;
+mod passing;
+
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
-use super::operator::{DeadLetter, DeadQuery, Erased, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
 use super::seal::Keyring;
-use super::{Backlog, Claims, Expired, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
-use crate::domain::Time;
-use crate::domain::account::AccountKey;
-use crate::domain::delivery::{SendClaim, Settlement};
-use crate::domain::installation::{Installed, InstallationStore, KeepError};
+use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
+use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::{Accepted, Admission, Arrival, Treatment};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
+use crate::domain::{ClaimToken, Clock, Time};
 
 /// What stands before a sealed text.
 const SEALED: &str = "chatbridge-sealed:";
@@ -37,6 +40,12 @@ const WHAT: &str = "text";
 
 /// What an operator reads where no key opens a text.
 const CLOSED: &str = "[encrypted with a key that store.text_key does not list]";
+
+/// How long work waits whose text does not open; a restart tries it at once.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// What such work waits for, and its code.
+const HELD: &str = "text_key";
 
 /// A store whose texts are encrypted.
 pub struct Veiled {
@@ -51,7 +60,7 @@ impl Veiled {
         Ok(Self { inner, keys })
     }
 
-    fn close(&self, text: &mut String) -> Result<(), StoreError> {
+    fn seal(&self, text: &mut String) -> Result<(), StoreError> {
         if text.is_empty() {
             return Ok(());
         }
@@ -78,59 +87,98 @@ impl Veiled {
         Ok(())
     }
 
-    fn close_arrival(&self, arrival: &mut Arrival) -> Result<(), StoreError> {
+    fn seal_arrival(&self, arrival: &mut Arrival) -> Result<(), StoreError> {
         match arrival {
             Arrival::Message(inbound) => {
-                self.close(&mut inbound.text)?;
+                self.seal(&mut inbound.text)?;
                 match &mut inbound.treatment {
                     Treatment::AskAndTell(text)
                     | Treatment::Ignore {
                         notice: Some(text), ..
-                    } => self.close(text),
+                    } => self.seal(text),
                     Treatment::Ask | Treatment::Ignore { notice: None, .. } => Ok(()),
                 }
             }
-            Arrival::Edit(edit) => self.close(&mut edit.text),
-            Arrival::Act(act) => act.say.as_mut().map_or(Ok(()), |text| self.close(text)),
+            Arrival::Edit(edit) => self.seal(&mut edit.text),
+            Arrival::Act(act) => act.say.as_mut().map_or(Ok(()), |text| self.seal(text)),
             Arrival::Receipt(_) | Arrival::Identity(_) | Arrival::Withdraw(_) | Arrival::TakeOver(_) => {
                 Ok(())
             }
         }
     }
 
-    fn open_send(&self, mut claim: SendClaim) -> Result<SendClaim, StoreError> {
-        self.open(&mut claim.body)?;
-        Ok(claim)
-    }
-
-    fn open_turn(&self, mut claim: TurnClaim) -> Result<TurnClaim, StoreError> {
+    fn open_turn(&self, claim: &mut TurnClaim) -> Result<(), StoreError> {
         for message in &mut claim.messages {
             self.open(&mut message.text)?;
-            message
+            // The question can be asked without it.
+            message.quoted = message
                 .quoted
-                .as_mut()
-                .map_or(Ok(()), |quoted| self.open(quoted))?;
+                .take()
+                .and_then(|mut quoted| self.open(&mut quoted).is_ok().then_some(quoted));
         }
-        Ok(claim)
+        Ok(())
+    }
+
+    /// Puts a turn back whose text does not open.
+    async fn keep_turn(&self, claim: TurnClaim, now: Time) -> Result<(), StoreError> {
+        let deferral = Deferral {
+            until: now.plus(AGAIN),
+            counts: false,
+            ambiguous: claim.ambiguous,
+            held: Some(HELD.to_owned()),
+        };
+        self.inner.defer_turn(claim.key, deferral).await
+    }
+
+    /// Puts a part back whose text does not open.
+    async fn keep_send(&self, claim: SendClaim, now: Time) -> Result<(), StoreError> {
+        let again = now.plus(AGAIN);
+        let outcome = if claim.unknown {
+            SendOutcome::Unknown {
+                look_at: again,
+                code: HELD.to_owned(),
+            }
+        } else {
+            SendOutcome::Again {
+                at: again,
+                counts: false,
+                code: HELD.to_owned(),
+                held: Some(HELD.to_owned()),
+            }
+        };
+        let settlement = Settlement {
+            outcome,
+            at: now,
+            claim_next: false,
+            lease_until: now,
+        };
+        self.inner.settle(claim, settlement).await.map(drop)
+    }
+
+    /// The next part of a thread, if it opens.
+    async fn next(&self, claim: Option<SendClaim>, now: Time) -> Option<SendClaim> {
+        let mut claim = claim?;
+        if self.open(&mut claim.body).is_ok() {
+            return Some(claim);
+        }
+        complain(1, self.keep_send(claim, now).await);
+        None
     }
 }
 
-/// Applies to each claim what opens it.
-fn each<C>(
-    claims: Claims<C>,
-    open: impl Fn(C) -> Result<C, StoreError>,
-) -> Result<Claims<C>, StoreError> {
-    Ok(Claims {
-        claims: claims.claims.into_iter().map(open).collect::<Result<_, _>>()?,
-        lanes: claims.lanes,
-    })
+/// Tells that texts do not open. What could not be put back either is due again when its lease ends.
+fn complain(threads: usize, kept: Result<(), StoreError>) {
+    tracing::error!(threads, error = %StoreError::TextKey, "what waits cannot be read; it is kept and waits");
+    if let Err(error) = kept {
+        tracing::warn!(%error, "it waits until its lease ends");
+    }
 }
 
 #[async_trait]
 impl Store for Veiled {
     async fn accept(&self, mut batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError> {
         for admission in &mut batch {
-            self.close_arrival(&mut admission.arrival)?;
+            self.seal_arrival(&mut admission.arrival)?;
         }
         self.inner.accept(batch).await
     }
@@ -145,8 +193,24 @@ impl Store for Veiled {
         now: Time,
         lease_until: Time,
     ) -> Result<Claims<TurnClaim>, StoreError> {
-        let claims = self.inner.claim_turns(quotas, now, lease_until).await?;
-        each(claims, |claim| self.open_turn(claim))
+        let mut claims = self.inner.claim_turns(quotas, now, lease_until).await?;
+        let mut closed = Vec::new();
+        let opened = |mut claim| match self.open_turn(&mut claim) {
+            Ok(()) => Some(claim),
+            Err(_) => {
+                closed.push(claim);
+                None
+            }
+        };
+        claims.claims = claims.claims.into_iter().filter_map(opened).collect();
+        let (count, mut kept) = (closed.len(), Ok(()));
+        for claim in closed {
+            kept = kept.and(self.keep_turn(claim, now).await);
+        }
+        if count > 0 {
+            complain(count, kept);
+        }
+        Ok(claims)
     }
 
     async fn complete_turn(
@@ -155,10 +219,11 @@ impl Store for Veiled {
         mut done: CompletedTurn,
     ) -> Result<Option<SendClaim>, StoreError> {
         for part in &mut done.parts {
-            self.close(part)?;
+            self.seal(part)?;
         }
+        let at = done.at;
         let next = self.inner.complete_turn(claim, done).await?;
-        next.map(|claim| self.open_send(claim)).transpose()
+        Ok(self.next(next, at).await)
     }
 
     async fn defer_turn(&self, claim: ClaimKey, deferral: Deferral) -> Result<(), StoreError> {
@@ -167,7 +232,7 @@ impl Store for Veiled {
 
     async fn bury_turn(&self, claim: TurnClaim, mut burial: Burial) -> Result<(), StoreError> {
         if let Some(apology) = &mut burial.apology {
-            self.close(&mut apology.text)?;
+            self.seal(&mut apology.text)?;
         }
         self.inner.bury_turn(claim, burial).await
     }
@@ -178,8 +243,13 @@ impl Store for Veiled {
         now: Time,
         lease_until: Time,
     ) -> Result<Claims<SendClaim>, StoreError> {
-        let claims = self.inner.claim_sends(quotas, now, lease_until).await?;
-        each(claims, |claim| self.open_send(claim))
+        let mut claims = self.inner.claim_sends(quotas, now, lease_until).await?;
+        let mut opened = Vec::with_capacity(claims.claims.len());
+        for claim in claims.claims {
+            opened.extend(self.next(Some(claim), now).await);
+        }
+        claims.claims = opened;
+        Ok(claims)
     }
 
     async fn settle(
@@ -187,8 +257,9 @@ impl Store for Veiled {
         claim: SendClaim,
         settlement: Settlement,
     ) -> Result<Option<SendClaim>, StoreError> {
+        let at = settlement.at;
         let next = self.inner.settle(claim, settlement).await?;
-        next.map(|claim| self.open_send(claim)).transpose()
+        Ok(self.next(next, at).await)
     }
 
     async fn release(&self, work: Work, held: &str, now: Time) -> Result<u64, StoreError> {
@@ -201,10 +272,6 @@ impl Store for Veiled {
 
     async fn sweep(&self, keys_before: Time, from: i64) -> Result<Swept, StoreError> {
         self.inner.sweep(keys_before, from).await
-    }
-
-    async fn expire(&self, before: Time, from: Option<String>) -> Result<Expired, StoreError> {
-        self.inner.expire(before, from).await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
@@ -238,10 +305,6 @@ impl Store for Veiled {
         self.inner.change_thread(name, change, now).await
     }
 
-    async fn erase(&self, name: &str, now: Time) -> Result<Option<Erased>, StoreError> {
-        self.inner.erase(name, now).await
-    }
-
     async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>, StoreError> {
         self.inner.dead(query).await
     }
@@ -254,39 +317,28 @@ impl Store for Veiled {
         self.inner.purge(id, now).await
     }
 
-    async fn backup(&self, file: &Path) -> Result<u64, StoreError> {
-        self.inner.backup(file).await
+    async fn prolong(
+        &self,
+        work: Work,
+        keys: Vec<ClaimKey>,
+        until: Time,
+    ) -> Result<HashSet<ClaimToken>, StoreError> {
+        self.inner.prolong(work, keys, until).await
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.inner.lease()
+    }
+
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        self.inner.clock()
+    }
+
+    async fn hinted(&self) {
+        self.inner.hinted().await;
     }
 
     async fn close(&self) {
         self.inner.close().await;
-    }
-}
-
-#[async_trait]
-impl InstallationStore for Veiled {
-    async fn put(&self, account: &AccountKey, details: &SecretString, at: Time) -> Result<Time, KeepError> {
-        self.inner.put(account, details, at).await
-    }
-
-    async fn renew(
-        &self,
-        account: &AccountKey,
-        details: &SecretString,
-        since: Time,
-    ) -> Result<bool, KeepError> {
-        self.inner.renew(account, details, since).await
-    }
-
-    async fn list(&self, channel: &str) -> Result<Vec<Installed>, KeepError> {
-        self.inner.list(channel).await
-    }
-
-    async fn forget(&self, account: &AccountKey, before: Time) -> Result<bool, KeepError> {
-        self.inner.forget(account, before).await
-    }
-
-    async fn spend(&self, mark: &str, until: Time, now: Time) -> Result<bool, KeepError> {
-        self.inner.spend(mark, until, now).await
     }
 }
