@@ -156,6 +156,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         links: settings.agent.links,
         concurrency: settings.agent.concurrency,
         poll: overrides.poll.unwrap_or(POLL),
+        retention: settings.store.retention(),
     }));
     workers.recover().await?;
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());

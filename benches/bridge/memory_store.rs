@@ -15,6 +15,7 @@ use chatbridge::domain::{AccountKey, ClaimToken, DedupKey, DeliveryId, MessageId
 use chatbridge::store::operator::{
     AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
 };
+use chatbridge::store::privacy::{AuditLine, Erased, Erasure, Expired, PrivacyStore, Traces};
 use chatbridge::store::{Backlog, Claims, LaneDue, Quota, Store, StoreError, Swept, Work};
 use secrecy::SecretString;
 
@@ -128,6 +129,30 @@ impl FamilyStore for MemoryStore {
 
     async fn families(&self, _: &str) -> Result<Vec<(AccountKey, String)>, KeepError> {
         Ok(Vec::new())
+    }
+}
+
+/// What is not kept need not be forgotten.
+#[async_trait]
+impl PrivacyStore for MemoryStore {
+    async fn threads_of(&self, _: &str) -> Result<Vec<ThreadRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn erase(&self, _: Erasure, _: Time) -> Result<Option<Erased>, StoreError> {
+        Ok(None)
+    }
+
+    async fn clear(&self, _: Time) -> Result<Traces, StoreError> {
+        Ok(Traces::None)
+    }
+
+    async fn audit(&self, _: u32) -> Result<Vec<AuditLine>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn expire(&self, _: Time, _: Option<String>) -> Result<Expired, StoreError> {
+        Ok(Expired::default())
     }
 }
 

@@ -1,9 +1,12 @@
 //! The commands.
 
+pub mod backup;
 pub mod check;
+mod confirm;
 pub mod dead;
 pub mod demo;
 pub mod migrate;
+mod moment;
 mod output;
 pub mod serve;
 pub mod simulate;
@@ -49,7 +52,9 @@ enum Command {
     Simulate(simulate::Args),
     /// Bring the database up to date.
     Migrate(migrate::Args),
-    /// Look at the threads, and change them.
+    /// Copy the database while the daemon runs.
+    Backup(backup::Args),
+    /// Look at the threads, change them, erase them.
     Threads(threads::Args),
     /// Look at what could not be answered or delivered, and try it again.
     Dead(dead::Args),
@@ -68,6 +73,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
         Command::Threads(args) => threads::run(args).await,
         Command::Dead(args) => dead::run(args).await,
         Command::Slack(args) => slack::run(&args),
@@ -128,6 +134,16 @@ impl ConfigFile {
     pub fn load(&self) -> Result<Settings, ConfigError> {
         config::load(self.config.as_deref())
     }
+}
+
+/// What the commands about threads and dead letters take.
+#[derive(Debug, Args)]
+struct Common {
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 /// Opens the store for a command, beside a daemon that may be running.
@@ -198,6 +214,19 @@ mod tests {
             ErrorKind::InvalidValue
         );
         assert_eq!(refused(&["dead", "purge"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(
+            refused(&["dead", "purge", "--limit", "3"]),
+            ErrorKind::MissingRequiredArgument
+        );
+        assert_eq!(refused(&["threads", "erase"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(
+            refused(&["threads", "erase", "some-id", "--person", "15550001111"]),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(
+            refused(&["dead", "list", "--since", "yesterday"]),
+            ErrorKind::ValueValidation
+        );
         assert_eq!(
             refused(&["dead", "replay", "some-id", "--all"]),
             ErrorKind::ArgumentConflict

@@ -194,6 +194,19 @@ pub const SECTIONS: &[Section] = &[
                 Kind::Keys,
                 "Encrypts tokens: 32 bytes in base64, a list to rotate. On SQLite a key is made beside the database if there is none.",
             ),
+            unset(
+                "text_key",
+                Kind::Keys,
+                "Encrypts the text of messages and answers: 32 bytes in base64, a list to rotate. Without it they stand as they are.",
+            ),
+            unset(
+                "retention_days",
+                Kind::Count {
+                    least: 1,
+                    most: 36_500,
+                },
+                "So many days after its end the text of a message or answer is removed. Unset: it stays.",
+            ),
         ],
     },
     Section {

@@ -66,6 +66,20 @@ pub enum StoreError {
     /// A key of `store.secret_key` cannot be used; with the remedy.
     #[error("{0}")]
     SecretKey(String),
+    /// A stored text does not open.
+    #[error(
+        "a stored text is encrypted with a key that store.text_key does not list: put that key back, behind the one that \
+         encrypts now"
+    )]
+    TextKey,
+    /// No copy of the database was made.
+    #[error("there is no backup {file}: {reason}")]
+    Backup {
+        /// Where it was to stand.
+        file: String,
+        /// What stood in the way.
+        reason: String,
+    },
     /// Something that a channel keeps was not kept.
     #[error(transparent)]
     Keep(#[from] KeepError),

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use super::operator::{ThreadChange, ThreadRow};
+use super::privacy::{Erased, Expired};
 use super::{Claims, Quota, StoreError, Swept, Work};
 use crate::crash_point::Deed;
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::{AccountKey, ClaimToken, DeliveryId, MessageId, Time};
+use crate::domain::{AccountKey, ClaimToken, DeliveryId, MessageId, ThreadId, Time};
 
 /// A write. It is only read, so that it can be tried again by itself if its batch fails.
 pub(super) enum Op {
@@ -99,6 +100,20 @@ pub(super) enum Change {
         letter: Letter,
         now: Time,
     },
+    Erase {
+        thread: Option<ThreadId>,
+        /// Whose ratings go too, wherever they are.
+        person: Option<String>,
+        /// Words of the bridge elsewhere that name whom it is about.
+        mentions: Vec<DeliveryId>,
+        now: Time,
+    },
+    /// Old texts of the threads from the first to the last.
+    Expire {
+        first: String,
+        last: String,
+        before: Time,
+    },
     CheckWritable,
     Installation(Installing),
     Family {
@@ -158,6 +173,8 @@ pub(super) enum Outcome {
     Flag(bool),
     Swept(Swept),
     Thread(Option<ThreadRow>),
+    Erased(Option<Erased>),
+    Expired(Expired),
     Since(Time),
     Held(HashSet<ClaimToken>),
     /// The claim was no longer the caller's; nothing was written for it.

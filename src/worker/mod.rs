@@ -37,6 +37,7 @@ use crate::store::{Store, StoreError, Work};
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
+use janitor::Janitor;
 use leases::Leases;
 use stops::Stops;
 
@@ -125,6 +126,8 @@ pub struct Parts {
     pub links: Links,
     /// How often the store is asked whether there is work that nobody told of.
     pub poll: Duration,
+    /// How long the text of what has ended stays; none: for good.
+    pub retention: Option<Duration>,
 }
 
 impl Parts {
@@ -244,11 +247,13 @@ impl Workers {
     pub async fn run(self: Arc<Self>, soft: CancellationToken, hard: CancellationToken) {
         let background = TaskTracker::new();
         let stop = hard.child_token();
-        background.spawn(janitor::run(
-            self.parts.store.clone(),
-            self.parts.clock.clone(),
-            stop.clone(),
-        ));
+        let Parts {
+            store,
+            clock,
+            retention,
+            ..
+        } = &self.parts;
+        background.spawn(Janitor::new(store.clone(), clock.clone(), *retention).run(stop.clone()));
         background.spawn(self.leases.clone().run(self.parts.store.clone(), stop.clone()));
         background.spawn(self.clone().hear(stop.clone()));
         for channel in self.parts.channels.clone() {

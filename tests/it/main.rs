@@ -38,6 +38,7 @@ mod neighbours;
 mod operator;
 mod pictures;
 mod playground;
+mod privacy;
 mod promises;
 mod replicas;
 mod second_opinion;
@@ -59,6 +60,12 @@ mod slack_socket_life;
 mod slack_socket_setup;
 mod soak;
 mod store;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the same suite, once more with encrypted texts"
+)]
+#[path = "store/mod.rs"]
+mod store_veiled;
 mod webhooks;
 mod whatsapp;
 mod whatsapp_check;

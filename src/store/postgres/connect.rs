@@ -33,7 +33,7 @@ const MIGRATION_LOCK: i64 = 0x6368_6174_6272_6964;
 
 /// The migrations of this binary, oldest first. A landed one is never changed, and each leaves the neighbouring
 /// versions able to work: it adds, and takes nothing away. One that cannot raises `bridge.oldest_known`.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "bridge",
@@ -48,6 +48,11 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         3,
         "answered",
         include_str!("../../../migrations/postgres/0003_answered.sql"),
+    ),
+    (
+        4,
+        "privacy",
+        include_str!("../../../migrations/postgres/0004_privacy.sql"),
     ),
 ];
 

@@ -20,6 +20,7 @@ mod figures;
 mod hints;
 mod installations;
 mod lanes;
+mod privacy;
 mod reads;
 mod sends;
 mod statements;
@@ -87,7 +88,7 @@ impl PostgresStore {
         let options = connect::options(&settings.url)?;
         let mut conn = connect::connect(&options).await?;
         let migrated = connect::prepare(&options, &mut conn).await?;
-        let keys = Keyring::configured(&settings.secret_key)?;
+        let keys = Keyring::configured("store.secret_key", &settings.secret_key)?;
         if mode == Mode::Serve {
             connect::warn_of_loss(&mut conn).await?;
             installations::reseal(&mut conn, &keys).await?;

@@ -4,6 +4,7 @@ use sqlx::postgres::PgRow;
 
 use super::connect::Readers;
 use super::tx::Tx;
+use crate::domain::Time;
 use crate::store::operator::{DeadLetter, DeadQuery, ThreadDetail, ThreadQuery, ThreadRow};
 use crate::store::ops::kind;
 use crate::store::rows::{self, Cells};
@@ -101,6 +102,12 @@ pub(super) async fn dead(readers: &Readers, query: &DeadQuery) -> Result<Vec<Dea
     let read = sqlx::query(sql::DEAD)
         .bind(&query.kind)
         .bind(&query.id)
+        .bind(&query.channel)
+        .bind(&query.account)
+        .bind(&query.address)
+        .bind(&query.code)
+        .bind(query.since.map(Time::millis))
+        .bind(query.until.map(Time::millis))
         .bind(i64::from(query.limit));
     readers.fetch(read).await?.iter().map(rows::dead_letter).collect()
 }

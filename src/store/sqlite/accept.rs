@@ -71,11 +71,12 @@ pub(super) const WRITE_NOTICES: &str = "
         ON CONFLICT (kind, thread_id) DO NOTHING";
 
 /// A stage never goes back. What was being sent or unknown is thereby known; a failure makes a dead letter even of
-/// what counted as sent. A part that nobody works on is looked at now.
+/// what counted as sent, unless its text has gone meanwhile. A part that nobody works on is looked at now.
 pub(super) const WRITE_RECEIPTS: &str = "
     UPDATE deliveries AS d SET stage = j.stage, billable = coalesce(j.billable, d.billable),
            platform_id = coalesce(d.platform_id, j.platform_id),
-           state = CASE WHEN j.stage = 4 THEN 'dead' WHEN d.state IN ('dead', 'withdrawn') THEN d.state
+           state = CASE WHEN j.stage = 4 THEN CASE WHEN d.body = '' THEN 'withdrawn' ELSE 'dead' END
+                        WHEN d.state IN ('dead', 'withdrawn') THEN d.state
                         ELSE 'sent' END,
            code = coalesce(j.code, d.code), reason = coalesce(j.reason, d.reason), ended_at = j.at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS stage, value ->> 3 AS billable,

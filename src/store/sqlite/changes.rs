@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 use super::fresh::{Fresh, Step};
 use super::ops::{Change, Letter, Outcome, kind};
 use super::transaction::Transaction;
-use super::{families, installations, reads, rows, sql};
+use super::{families, installations, privacy, reads, rows, sql};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
@@ -75,6 +75,13 @@ pub(super) async fn apply(tx: &mut Transaction<'_>, change: &Change) -> Result<O
         Change::Sweep { .. } | Change::Thread { .. } => Ok(Outcome::Done),
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
+        Change::Erase {
+            thread,
+            person,
+            mentions,
+            now,
+        } => privacy::erase(conn, *thread, person.as_deref(), mentions, *now).await,
+        Change::Expire { first, last, before } => privacy::expire(conn, first, last, *before).await,
         Change::Installation(write) => installations::apply(conn, write).await,
         Change::Family { account, family } => families::keep(conn, account, family).await,
         // The transaction around it takes the write lock and syncs an (empty) commit.

@@ -32,7 +32,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "bridge",
@@ -72,6 +72,11 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
         10,
         "names of a thread",
         include_str!("../../../migrations/sqlite/0010_names_of_a_thread.sql"),
+    ),
+    (
+        12,
+        "privacy",
+        include_str!("../../../migrations/sqlite/0012_privacy.sql"),
     ),
 ];
 
@@ -136,6 +141,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", LOG_LIMIT)
         // What a statement may have to undo stays in memory: on disk it would be a file made and removed each time.
         .pragma("temp_store", "memory")
+        // What is deleted or replaced is overwritten, not only unlinked.
+        .pragma("secure_delete", "on")
         .row_buffer_size(1024)
         .disable_statement_logging()
 }
@@ -148,6 +155,16 @@ pub(super) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> 
             format!("{error}; is the folder there and writable for this user?"),
         )
     })
+}
+
+/// Opens a connection that writes the whole database anew: what it has to set aside for that is as large as the database,
+/// and stands in a file rather than in memory.
+pub(super) async fn rewriter(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = options(path)
+        .create_if_missing(false)
+        .pragma("temp_store", "default");
+    let conn = options.connect().await;
+    conn.map_err(|error| open_error(path, error.to_string()))
 }
 
 /// Opens the readers; none connects before it is needed.
@@ -215,7 +232,7 @@ async fn newest_migration(conn: &mut SqliteConnection) -> Result<i64, StoreError
 }
 
 /// Looks for damage in the pages that are in use (`PRAGMA quick_check`), stopping at the first.
-async fn quick_check(path: &Path, conn: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn quick_check(path: &Path, conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let damaged = |reason: String| StoreError::Damaged {
         path: path.display().to_string(),
         reason,

@@ -7,6 +7,7 @@
 
 mod accept;
 mod acts;
+pub(super) mod backup;
 mod changes;
 mod claims;
 mod connect;
@@ -14,6 +15,7 @@ mod families;
 mod figures;
 mod fresh;
 mod installations;
+mod privacy;
 mod reads;
 mod sends;
 mod statements;

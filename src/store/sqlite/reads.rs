@@ -5,6 +5,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::ops::kind;
 use super::{rows, sql};
+use crate::domain::Time;
 use crate::store::operator::{DeadLetter, DeadQuery, ThreadDetail, ThreadQuery, ThreadRow};
 use crate::store::{Backlog, LaneDue, StoreError, Work};
 
@@ -97,6 +98,12 @@ pub(super) async fn dead(readers: &SqlitePool, query: &DeadQuery) -> Result<Vec<
     let rows = sqlx::query(sql::DEAD)
         .bind(&query.kind)
         .bind(&query.id)
+        .bind(&query.channel)
+        .bind(&query.account)
+        .bind(&query.address)
+        .bind(&query.code)
+        .bind(query.since.map(Time::millis))
+        .bind(query.until.map(Time::millis))
         .bind(query.limit);
     rows.fetch_all(readers)
         .await?
