@@ -28,6 +28,7 @@ mod crash;
 mod crash_points;
 mod delivery;
 mod demo;
+mod disk;
 mod fixtures;
 mod floors;
 mod harness;
