@@ -23,6 +23,7 @@ mod agent;
 mod bad_input;
 mod bursts;
 mod check;
+mod complaints;
 mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;

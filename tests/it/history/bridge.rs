@@ -189,6 +189,14 @@ impl Bridge {
         self.world.slack.clock(now);
     }
 
+    /// So much time goes on in small steps, in each of which the workers look around.
+    pub(super) fn look_around(&self, span: Duration) {
+        for _ in 0..10 {
+            self.skip(span / 10);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// An operator changes a thread by its address.
     #[track_caller]
     pub(super) fn change(&self, thread: usize, change: ThreadChange) {
