@@ -68,3 +68,11 @@ pub(crate) fn checkpoint(world: &World) {
     execute(&mut connection, "UPDATE threads SET updated_at = updated_at + 1");
     execute(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)");
 }
+
+/// A number that the database tells.
+pub(crate) fn count_rows(world: &World, sql: &'static str) -> i64 {
+    let mut connection = open(world);
+    runtime()
+        .block_on(sqlx::query_scalar(sql).fetch_one(&mut connection))
+        .unwrap()
+}

@@ -26,7 +26,7 @@ mod world;
 pub(crate) use agent_stub::AgentStub;
 pub(crate) use config::Config;
 pub(crate) use daemon::{Daemon, Finished, run};
-pub(crate) use database::{Lock, checkpoint, pretend_newer, waiting_work};
+pub(crate) use database::{Lock, checkpoint, count_rows, pretend_newer, waiting_work};
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;
 pub(crate) use metrics::Metrics;

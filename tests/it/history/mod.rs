@@ -16,6 +16,9 @@ use crate::harness::{Answer, Call, Fault, Gate};
 use bridge::{Bridge, Delivered, place};
 use model::{Got, Model, Step, THREADS, Trouble, is_slack, step};
 
+/// A thread of which the model knows nothing.
+const BYSTANDER: usize = 8;
+
 /// Longer than `turn.max_age`, and than WhatsApp's window.
 const MORE_THAN_A_DAY: Duration = Duration::from_hours(25);
 
@@ -168,6 +171,7 @@ impl Play {
 
     /// All that waits is dealt with, in spite of the troubles that lie ahead.
     fn pass(&mut self) {
+        self.model.about_to_pass();
         let mut crash = None;
         let mut taken_over = Vec::new();
         for thread in 0..THREADS {
@@ -237,6 +241,10 @@ impl Play {
         self.bridge.pass_until(0, |_| false);
         self.bridge.world.agent.heal();
         self.model.expired(thread);
+        // Somebody else finds out that the agent answers again.
+        let probe = self.bridge.write(BYSTANDER, "is anybody there?", Duration::ZERO);
+        self.deliver(&probe);
+        self.bridge.pass_until(0, |_| false);
     }
 
     /// Lets the neighbours misbehave once, at the question or reply with this name in it.
