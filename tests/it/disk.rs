@@ -174,7 +174,7 @@ fn a_read_only_disk_is_told_with_the_remedy() {
     }
 }
 
-/// SQLITE_BUSY for longer than anybody waits, in the middle of everything: turns, sends and webhooks.
+/// `SQLITE_BUSY` for longer than anybody waits, in the middle of everything: turns, sends and webhooks.
 #[test]
 fn a_database_that_another_process_holds_loses_nothing() {
     let mut talks = talks();

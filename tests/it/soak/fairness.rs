@@ -94,11 +94,11 @@ fn measure(loud: Loud) -> (Duration, Duration) {
 }
 
 /// One message in each share of time; returns how long each answer took to reach the platform.
-fn ask_quietly(world: &World, word: &str, count: usize) -> Vec<Duration> {
+fn ask_quietly(world: &World, kind: &str, count: usize) -> Vec<Duration> {
     let mut asked = Vec::new();
     for n in 0..count {
-        let name = format!("{word}{n}.");
-        let person = Person::phone(&format!("1555400{word_len}{n:03}", word_len = word.len()));
+        let name = format!("{kind}{n}.");
+        let person = Person::phone(&format!("1555400{}{n:03}", kind.len()));
         asked.push((name.clone(), Instant::now()));
         world.whatsapp(&webhook(QUIET, &[Incoming::text(&person, &name)]));
         thread::sleep(SHARE);
