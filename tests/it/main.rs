@@ -23,12 +23,14 @@ mod agent;
 mod bad_input;
 mod bursts;
 mod check;
+mod complaints;
 mod console;
 mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;
 mod delivery;
 mod demo;
+mod disk;
 mod fixtures;
 mod floors;
 mod harness;

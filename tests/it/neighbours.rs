@@ -1,6 +1,7 @@
 //! Neighbours at their worst: the agent and the platforms hang, break off, trickle, flood, send pages or send people
 //! elsewhere. Time and memory stay within bounds, P1 to P4 hold, and the operator sees what it was.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -237,4 +238,50 @@ fn replay(world: &World, letters: &[Value]) {
             .cli(&["dead", "replay", letter["id"].as_str().unwrap()])
             .exits(0);
     }
+}
+
+/// Strangers need no signature to send a body: however many send large ones at once, and never end them, the memory
+/// stays bounded, and the platforms are served meanwhile.
+#[test]
+fn strangers_with_large_bodies_take_little_memory_and_stand_in_nobodys_way() {
+    let world = World::start();
+    world.still_works("before");
+    let address = world.daemon().public().trim_start_matches("http://").to_owned();
+    let before = world.daemon().memory();
+    let strangers: Vec<_> = (0..100)
+        .map(|n| {
+            let address = address.clone();
+            std::thread::spawn(move || {
+                let mut stream = std::net::TcpStream::connect(&address).unwrap();
+                stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+                let path = ["/slack/events", "/whatsapp/webhook"][n % 2];
+                // Every second one does not say how much is to come.
+                let framing = if n % 4 < 2 {
+                    "content-length: 4000000"
+                } else {
+                    "transfer-encoding: chunked"
+                };
+                let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n");
+                let chunk = if n % 4 < 2 {
+                    String::new()
+                } else {
+                    "3d0900\r\n".to_owned()
+                };
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(chunk.as_bytes()).unwrap();
+                // It may be taken or not; the last byte never comes.
+                let _ = stream.write_all(&vec![b' '; 3_999_999]);
+                stream
+            })
+        })
+        .collect();
+    let streams: Vec<_> = strangers
+        .into_iter()
+        .map(|stranger| stranger.join().unwrap())
+        .collect();
+    let grown = world.daemon().memory().saturating_sub(before);
+    world.still_works("meanwhile");
+    drop(streams);
+    println!("100 strangers with 4 MB each: {grown} KiB more");
+    assert!(grown < 120 * 1024, "{grown} KiB more");
 }

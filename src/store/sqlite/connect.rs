@@ -150,10 +150,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// Opens the one connection that writes.
 pub(super) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
     options(path).connect().await.map_err(|error| {
-        open_error(
-            path,
-            format!("{error}; is the folder there and writable for this user?"),
-        )
+        let reason = format!("{error}; is the folder there and writable for this user?");
+        match StoreError::from(error).in_file(path) {
+            damaged @ StoreError::Damaged { .. } => damaged,
+            _ => open_error(path, reason),
+        }
     })
 }
 

@@ -62,6 +62,11 @@ async fn write(conn: &mut SqliteConnection, fresh: &mut Fresh, batch: &mut Vec<J
     let results = match commit(conn, fresh, &ops).await {
         Ok(outcomes) => outcomes,
         Err(error) if ops.len() == 1 => vec![Err(error)],
+        // Each by itself would wait as long again, and all behind them too.
+        Err(error) if error.is_held_elsewhere() => {
+            tracing::warn!(%error, operations = ops.len(), "another process holds the database; nothing is written now");
+            ops.iter().map(|_| Err(StoreError::Busy)).collect()
+        }
         Err(error) => {
             tracing::warn!(%error, operations = ops.len(), "a batch failed; its operations are written one by one");
             one_by_one(conn, fresh, &ops).await

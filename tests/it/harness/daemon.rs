@@ -74,6 +74,23 @@ pub(super) fn command(home: &Path, arguments: &[&str], environment: &[(String, S
     command
 }
 
+/// The same command, which takes the place of a shell that has run some words.
+fn behind(shell: &str, command: &Command) -> Command {
+    let mut behind = Command::new("sh");
+    behind.arg("-c").arg(format!("{shell}; exec \"$0\" \"$@\""));
+    behind.arg(command.get_program()).args(command.get_args());
+    behind
+        .current_dir(command.get_current_dir().unwrap())
+        .stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => behind.env(name, value),
+            None => behind.env_remove(name),
+        };
+    }
+    behind
+}
+
 /// Runs a command of the binary to its end.
 #[track_caller]
 pub(crate) fn run(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Finished {
@@ -168,7 +185,11 @@ impl Daemon {
 
     /// Starts `serve` where it may die at once; whoever calls waits until it is up, or its end.
     pub(crate) fn begin(home: &Path, config_file: &str, config: &Config) -> Self {
-        let mut child = command(home, &["serve", "--config", config_file], config.environment())
+        let mut command = command(home, &["serve", "--config", config_file], config.environment());
+        if let Some(shell) = config.shell() {
+            command = behind(shell, &command);
+        }
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -303,6 +324,11 @@ impl Daemon {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How many files and sockets it has open.

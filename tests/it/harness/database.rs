@@ -83,3 +83,34 @@ pub(crate) fn spread_over_a_day(world: &World) {
           WHERE asked_at IS NOT NULL",
     );
 }
+
+/// What is to be done, row by row, as the database has it: for the words of a test that waited in vain.
+pub(crate) fn waiting_work(world: &World) -> String {
+    use sqlx::Row;
+
+    let mut connection = open(world);
+    let rows = runtime().block_on(async {
+        let sql = "SELECT json_array(kind, thread_id, lane, due_at, token, attempts, ambiguous, held, first, upto) FROM work";
+        sqlx::query(sql).fetch_all(&mut connection).await
+    });
+    let rows = rows.unwrap();
+    let rows = rows.iter().map(|row| row.get::<String, _>(0));
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+/// Copies the whole log into the database, as another process may do at any time, and writes a little, so that nobody
+/// relies on pages that were read before.
+pub(crate) fn checkpoint(world: &World) {
+    let mut connection = open(world);
+    execute(&mut connection, "PRAGMA busy_timeout = 30000");
+    execute(&mut connection, "UPDATE threads SET updated_at = updated_at + 1");
+    execute(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// A number that the database tells.
+pub(crate) fn count_rows(world: &World, sql: &'static str) -> i64 {
+    let mut connection = open(world);
+    runtime()
+        .block_on(sqlx::query_scalar(sql).fetch_one(&mut connection))
+        .unwrap()
+}

@@ -34,7 +34,7 @@ pub(crate) use agent_stub::AgentStub;
 pub(crate) use browser::Browser;
 pub(crate) use config::Config;
 pub(crate) use daemon::{Daemon, Finished, run, run_on_terminal};
-pub(crate) use database::{Lock, pretend_newer, spread_over_a_day};
+pub(crate) use database::{Lock, checkpoint, count_rows, pretend_newer, spread_over_a_day, waiting_work};
 pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;

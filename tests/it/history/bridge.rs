@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::harness::{
     APP_SECRET, DEADLINE, Incoming, NUMBER, Person, SIGNING_SECRET, SlackEvent, World, post, slack_signature,
-    unix_now, webhook, whatsapp_signature,
+    unix_now, waiting_work, webhook, whatsapp_signature,
 };
 
 use super::model::is_slack;
@@ -40,6 +40,7 @@ pub(super) struct Bridge {
     life: Option<(Runtime, Running)>,
     /// The operator's, beside the daemon.
     operator: (Runtime, SqliteStore),
+    /// What was written so far: time stamps differ by a millisecond at least, as no person is faster.
     made: u64,
 }
 
@@ -86,7 +87,7 @@ impl Bridge {
         let at = self.clock.now().minus(ago);
         self.made += 1;
         let (slack, body) = if is_slack(thread) {
-            let ts = format!("{}.{:06}", at.secs(), self.made);
+            let ts = format!("{}.{:03}000", at.secs(), self.made % 1000);
             let event = SlackEvent::dm(&place(thread), text)
                 .with("ts", ts.as_str())
                 .with("event_ts", ts)
@@ -103,7 +104,7 @@ impl Bridge {
     /// The news that a message on Slack was changed, or taken back where there is no new text.
     pub(super) fn revise(&mut self, of: &Delivered, old: &str, new: Option<&str>) -> Delivered {
         self.made += 1;
-        let now = format!("{}.{:06}", self.clock.now().secs(), self.made);
+        let now = format!("{}.{:03}000", self.clock.now().secs(), self.made % 1000);
         let mut before = of.body["event"].clone();
         before["text"] = json!(old);
         let mut after = before.clone();
@@ -171,7 +172,12 @@ impl Bridge {
                 }
                 thread::sleep(Duration::from_millis(5));
             }
-            assert!(Instant::now() < patience, "what waits is not dealt with");
+            assert!(
+                Instant::now() < patience,
+                "what waits is not dealt with: {} at {}",
+                waiting_work(&self.world),
+                self.clock.now().millis()
+            );
             self.skip(TICK);
         }
     }
@@ -181,6 +187,14 @@ impl Bridge {
         self.clock.advance(span);
         let now = u64::try_from(self.clock.now().secs()).unwrap();
         self.world.slack.clock(now);
+    }
+
+    /// So much time goes on in small steps, in each of which the workers look around.
+    pub(super) fn look_around(&self, span: Duration) {
+        for _ in 0..10 {
+            self.skip(span / 10);
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// An operator changes a thread by its address.

@@ -16,6 +16,9 @@ use crate::harness::{Answer, Call, Fault, Gate};
 use bridge::{Bridge, Delivered, place};
 use model::{Got, Model, Step, THREADS, Trouble, is_slack, step};
 
+/// A thread of which the model knows nothing.
+const BYSTANDER: usize = 8;
+
 /// Longer than `turn.max_age`, and than WhatsApp's window.
 const MORE_THAN_A_DAY: Duration = Duration::from_hours(25);
 
@@ -33,18 +36,7 @@ struct Play {
 
 /// Plays a history to its end, and compares all that happened with what must have happened.
 fn play(steps: &[Step]) -> Told {
-    let mut play = Play {
-        bridge: Bridge::start(),
-        model: Model::default(),
-        delivered: Vec::new(),
-        last: Default::default(),
-        made: 0,
-        days: 0,
-        told: Told {
-            histories: 1,
-            ..Told::default()
-        },
-    };
+    let mut play = Play::new();
     for step in steps {
         play.step(*step);
     }
@@ -78,6 +70,21 @@ impl std::ops::AddAssign for Told {
 }
 
 impl Play {
+    fn new() -> Self {
+        Self {
+            bridge: Bridge::start(),
+            model: Model::default(),
+            delivered: Vec::new(),
+            last: Default::default(),
+            made: 0,
+            days: 0,
+            told: Told {
+                histories: 1,
+                ..Told::default()
+            },
+        }
+    }
+
     fn step(&mut self, step: Step) {
         match step {
             Step::Say(thread) => {
@@ -164,6 +171,7 @@ impl Play {
 
     /// All that waits is dealt with, in spite of the troubles that lie ahead.
     fn pass(&mut self) {
+        self.model.about_to_pass();
         let mut crash = None;
         let mut taken_over = Vec::new();
         for thread in 0..THREADS {
@@ -233,6 +241,10 @@ impl Play {
         self.bridge.pass_until(0, |_| false);
         self.bridge.world.agent.heal();
         self.model.expired(thread);
+        // Somebody else finds out that the agent answers again.
+        let probe = self.bridge.write(BYSTANDER, "is anybody there?", Duration::ZERO);
+        self.deliver(&probe);
+        self.bridge.pass_until(0, |_| false);
     }
 
     /// Lets the neighbours misbehave once, at the question or reply with this name in it.
@@ -512,4 +524,28 @@ fn openclaw_52998_a_collected_burst_keeps_its_place_through_any_trouble() {
             );
         }
     }
+}
+
+/// A turn that takes the agent almost as long as it may: what is written meanwhile waits for its end.
+pub(crate) fn slow_turn(thread: usize) {
+    let mut play = Play::new();
+    let gate = Gate::closed();
+    play.fault(thread, "n1.", ("ask", 1), Fault::Hold(gate.clone()));
+    play.step(Step::Say(thread));
+    play.bridge
+        .pass_until(0, |world| !world.agent.asks_with("n1.").is_empty());
+    play.bridge.skip(Duration::from_mins(29));
+    let slow = play.model.question(thread);
+    play.model.passed();
+    play.step(Step::Say(thread));
+    play.bridge.look_around(Duration::from_mins(1));
+    let asked = play.bridge.world.agent.questions();
+    assert_eq!(
+        asked,
+        Vec::from_iter(slow),
+        "a second turn has begun beside the first"
+    );
+    gate.open();
+    play.step(Step::Pass);
+    play.compare(&[]);
 }

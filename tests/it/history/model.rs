@@ -218,6 +218,26 @@ impl Model {
         (!texts.is_empty()).then(|| texts.join("\n"))
     }
 
+    /// Time is about to pass. An agent that has refused gets one question at a time, as a probe: where one of them hangs,
+    /// all others would wait for it, and nothing would be left to observe.
+    pub(super) fn about_to_pass(&mut self) {
+        let hangs = |thread: &Thread| {
+            let hang = |trouble: Trouble| trouble.is_crash() || trouble == Trouble::TakenOver;
+            thread.trouble.is_some_and(hang)
+        };
+        if self.threads.iter().any(hangs) {
+            for trouble in self
+                .threads
+                .iter_mut()
+                .filter_map(|thread| thread.trouble.as_mut())
+            {
+                if *trouble == Trouble::Refused {
+                    *trouble = Trouble::Overloaded;
+                }
+            }
+        }
+    }
+
     /// All that waits has been dealt with.
     pub(super) fn passed(&mut self) {
         let asked: Vec<usize> = (0..THREADS)

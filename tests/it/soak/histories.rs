@@ -18,7 +18,7 @@ fn random_histories_go_as_the_model_says() {
     let mut all = Told::default();
     thread::scope(|scope| {
         let players: Vec<_> = (0..AT_ONCE)
-            .map(|n| scope.spawn(move || play_random(seed.wrapping_add(n), size(8, 150))))
+            .map(|n| scope.spawn(move || play_random(seed.wrapping_add(n), size(8, 100))))
             .collect();
         for player in players {
             all += player.join().unwrap();

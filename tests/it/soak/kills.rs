@@ -20,7 +20,7 @@ const KILLS: usize = 25;
 /// So many people write in each world, half of them on each platform.
 const PEOPLE: usize = 12;
 /// So many worlds are there at once in the long run.
-const WORLDS_AT_ONCE: usize = 3;
+const WORLDS_AT_ONCE: usize = 4;
 
 /// What the lives of a world came to.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,6 +2,8 @@
 //!
 //! Each writes its figures into `soak.md` in cargo's target folder.
 
+mod endurance;
+mod fairness;
 mod histories;
 mod kills;
 
