@@ -30,6 +30,7 @@ mod fixtures;
 mod floors;
 mod harness;
 mod life;
+mod observing;
 mod operator;
 mod promises;
 mod replicas;

@@ -20,6 +20,7 @@ mod slack_surface;
 pub(crate) mod source;
 mod stub;
 mod terminal;
+pub(crate) mod tool;
 mod traffic;
 mod web;
 mod whatsapp_webhooks;
