@@ -22,6 +22,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// A client whose calls take `timeout` at most, body included; connecting takes 3 s at most. It follows no
 /// redirects: a token never goes to a host that an answer names.
 pub fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    builder(timeout).build()
+}
+
+/// The same for [`call_with_certificate`].
+pub fn client_that_shows_certificates(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    builder(timeout).tls_info(true).build()
+}
+
+fn builder(timeout: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)
@@ -29,7 +38,6 @@ pub fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// An answer that arrived whole.
@@ -121,6 +129,15 @@ impl Service {
 pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(|error| classify(&error))?;
     read(response).await
+}
+
+/// Makes a call, and shows what is known of the connection's certificate; nothing where there is none.
+pub async fn call_with_certificate(
+    request: reqwest::RequestBuilder,
+) -> Result<(Answer, Option<reqwest::tls::TlsInfo>), Failure> {
+    let response = request.send().await.map_err(|error| classify(&error))?;
+    let certificate = response.extensions().get().cloned();
+    Ok((read(response).await?, certificate))
 }
 
 /// What became of a call that asks to go on in another protocol on its connection.

@@ -78,7 +78,7 @@ pub fn init(settings: &Settings) {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_PKG_NAME"), level);
-    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let colours = colours(io::stderr().is_terminal());
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(colours);
     let lines = match settings.format {
         Format::Text => lines.boxed(),
@@ -88,6 +88,19 @@ pub fn init(settings: &Settings) {
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(targets))
         .try_init();
+}
+
+/// Whether to write in colours, where there is a terminal or not: `NO_COLOR` (no-color.org) forbids them everywhere,
+/// `CLICOLOR_FORCE` (bixense.com/clicolors) wants them everywhere, else a terminal has them unless it is a dumb one.
+pub fn colours(terminal: bool) -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if set("NO_COLOR").is_some() {
+        return false;
+    }
+    if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+        return true;
+    }
+    terminal && set("TERM").is_none_or(|value| value != "dumb")
 }
 
 /// How often histograms are condensed, so that they do not grow while nobody reads the metrics.

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::anyhow;
 use clap::Subcommand;
 
+use super::progress::Progress;
 use super::{ConfigFile, Usage, output};
 use crate::config::Settings;
 use crate::store::Store;
@@ -165,10 +166,14 @@ async fn show(store: &dyn Store, id: String, json: bool) -> anyhow::Result<()> {
 
 async fn replay(store: &dyn Store, settings: &Settings, which: Which, json: bool) -> anyhow::Result<()> {
     let (mut done, routes) = (Done::default(), settings.routes());
-    for id in ids(store, which).await? {
+    let ids = ids(store, which).await?;
+    let mut progress = Progress::new("replaying", ids.len());
+    for id in ids {
         let found = store.replay(&id, &routes, super::now(store)).await?;
         done.note(id, found);
+        progress.step();
     }
+    drop(progress);
     done.report("replayed", "back to work", json)
 }
 
@@ -177,10 +182,13 @@ async fn purge(store: &dyn Store, which: Which, yes: bool, json: bool) -> anyhow
     if !ids.is_empty() && !yes && !confirmed(ids.len())? {
         return Err(anyhow!("nothing is forgotten"));
     }
+    let mut progress = Progress::new("purging", ids.len());
     for id in ids {
         let found = store.purge(&id, super::now(store)).await?;
         done.note(id, found);
+        progress.step();
     }
+    drop(progress);
     done.report("purged", "forgotten", json)
 }
 

@@ -1,10 +1,12 @@
 //! The commands.
 
 pub mod check;
+pub mod completions;
 pub mod dead;
 pub mod demo;
 pub mod migrate;
 mod output;
+mod progress;
 pub mod serve;
 pub mod simulate;
 pub mod slack;
@@ -59,6 +61,10 @@ enum Command {
     Check(check::Args),
     /// Set a WhatsApp number up at Meta.
     Whatsapp(whatsapp::Args),
+    /// Print what a shell needs to complete these commands.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual's page, or write the pages of all commands.
+    Man(completions::ManArgs),
 }
 
 /// Runs a command.
@@ -73,6 +79,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Slack(args) => slack::run(&args),
         Command::Check(args) => check::run(args).await,
         Command::Whatsapp(args) => whatsapp::run(args).await,
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }
 

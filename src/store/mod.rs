@@ -10,6 +10,7 @@
 mod claimed;
 mod ends;
 mod error;
+mod look;
 pub mod operator;
 mod ops;
 mod plan;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 pub use error::StoreError;
+pub use look::{Found, Look, look};
 pub use seal::is_key;
 
 use crate::domain::delivery::{SendClaim, Settlement};

@@ -162,7 +162,7 @@ impl Keyring {
 }
 
 /// The key's file: beside the database, under its name.
-fn beside(database: &Path) -> PathBuf {
+pub(super) fn beside(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".key");
     PathBuf::from(name)

@@ -28,6 +28,7 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 pub use super::Mode;
+pub(super) use connect::{look, path_of};
 use fresh::Fresh;
 use ops::{Change, Letter, Op, Outcome, Wanted};
 use writer::Job;

@@ -61,7 +61,17 @@ impl Finished {
 
 /// The binary with a clean environment, at home in `home`.
 fn command(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatbridge"));
+    binary(env!("CARGO_BIN_EXE_chatbridge"), home, arguments, environment)
+}
+
+/// Another program that is to start it, in the same environment.
+pub(crate) fn binary(
+    program: &str,
+    home: &Path,
+    arguments: &[&str],
+    environment: &[(String, String)],
+) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).current_dir(home).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
         let lower = name.to_lowercase();
@@ -155,7 +165,17 @@ impl Daemon {
     /// Starts `serve` and waits until it is up.
     #[track_caller]
     pub(crate) fn start(home: &Path, config_file: &str, config: &Config) -> Self {
-        let mut child = command(home, &["serve", "--config", config_file], config.environment())
+        Self::adopt(command(
+            home,
+            &["serve", "--config", config_file],
+            config.environment(),
+        ))
+    }
+
+    /// Starts what becomes a daemon, and waits until it is up.
+    #[track_caller]
+    pub(crate) fn adopt(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -29,7 +29,7 @@ mod world;
 
 pub(crate) use agent_stub::AgentStub;
 pub(crate) use config::Config;
-pub(crate) use daemon::{Daemon, Finished, run, run_on_terminal};
+pub(crate) use daemon::{Daemon, Finished, binary, run, run_on_terminal};
 pub(crate) use database::{Lock, pretend_newer};
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;
@@ -45,7 +45,7 @@ pub(crate) use web::{Page, Reply, browse, get, post};
 pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, echo, webhook};
 pub(crate) use world::{
     APOLOGY, APP_SECRET, FILE_NOT_READ, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World,
-    eventually, unix_now,
+    eventually, meta_posts, unix_now,
 };
 
 use std::time::Duration;
