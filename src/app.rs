@@ -43,6 +43,8 @@ pub struct Overrides {
     pub store: Option<Arc<dyn Store>>,
     /// How often the workers look around, in place of the usual: with a clock that is driven nobody wakes them.
     pub poll: Option<Duration>,
+    /// Listeners that a supervisor opened, in place of `server.bind` and `admin.bind`.
+    pub listeners: (Option<std::net::TcpListener>, Option<std::net::TcpListener>),
 }
 
 /// Why the daemon does not start.
@@ -93,9 +95,15 @@ pub struct Running {
     stop: CancellationToken,
     hard: CancellationToken,
     task: JoinHandle<Result<(), Died>>,
+    pulse: Pulse,
 }
 
 impl Running {
+    /// Feels whether it still works, from time to time.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// Waits until the daemon ends by itself, which it should not.
     pub async fn ended(&mut self) -> Result<(), Died> {
         (&mut self.task)
@@ -115,6 +123,26 @@ impl Running {
     }
 }
 
+/// Feels whether a daemon still works.
+#[derive(Clone)]
+pub struct Pulse(Arc<Live>);
+
+impl Pulse {
+    /// Returns once the store has answered, whatever it said: a full disk gets no better by a new start, but a daemon
+    /// that no longer comes back from there does.
+    pub async fn beat(&self) {
+        if let Err(error) = self.0.check_writable().await {
+            tracing::debug!(%error, "the store answers, and takes nothing");
+        }
+    }
+}
+
+impl std::fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pulse")
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.hard.cancel();
@@ -126,8 +154,9 @@ impl Drop for Running {
 /// Starts the daemon. When this returns, both listeners are open.
 pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, StartError> {
     telemetry::metrics();
-    let public = bind("server.bind", settings.server.bind).await?;
-    let admin = bind("admin.bind", settings.admin.bind).await?;
+    let (public, admin) = overrides.listeners;
+    let public = bind("server.bind", settings.server.bind, public).await?;
+    let admin = bind("admin.bind", settings.admin.bind, admin).await?;
     let (public_addr, admin_addr) = (public.address, admin.address);
     let agent = match overrides.agent {
         Some(agent) => agent,
@@ -185,6 +214,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         // Nobody could log in without a token.
         pages: settings.admin.token.is_some().then(|| console.router()),
     };
+    let pulse = Pulse(backend.clone());
     let daemon = Daemon {
         backend,
         channels,
@@ -203,6 +233,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         stop,
         hard,
         task,
+        pulse,
     })
 }
 
@@ -236,9 +267,19 @@ struct Bound {
     address: SocketAddr,
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<Bound, StartError> {
+async fn bind(
+    key: &'static str,
+    address: SocketAddr,
+    given: Option<std::net::TcpListener>,
+) -> Result<Bound, StartError> {
     let failed = |cause| StartError::Bind { key, address, cause };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = match given {
+        Some(listener) => listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener))
+            .map_err(failed)?,
+        None => TcpListener::bind(address).await.map_err(failed)?,
+    };
     let address = listener.local_addr().map_err(failed)?;
     Ok(Bound { listener, address })
 }

@@ -10,6 +10,7 @@
 mod claimed;
 mod ends;
 mod error;
+mod look;
 pub mod operator;
 mod ops;
 mod plan;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 pub use error::StoreError;
+pub use look::{Found, Look, look};
 pub use seal::is_key;
 pub use sqlite::backup::Backup;
 
@@ -83,13 +85,19 @@ pub struct Claims<C> {
     pub lanes: Vec<LaneDue>,
 }
 
-/// What waits for an answer.
+/// What waits: for an answer, or for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
     /// Messages without an answer yet, and parts that are not sent yet.
     pub waiting: u64,
     /// When the oldest of them was accepted or made.
     pub oldest: Option<Time>,
+    /// Those parts of which nobody knows at the moment whether they were sent.
+    pub unknown: u64,
+    /// Messages that are dead letters.
+    pub dead_messages: u64,
+    /// Parts that are dead letters.
+    pub dead_deliveries: u64,
 }
 
 /// What the janitor removed.

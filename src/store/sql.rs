@@ -54,12 +54,14 @@ pub(super) const PURGE_DELIVERY: &str = "
 
 /// Open messages and parts are only looked for where there is work.
 pub(super) const BACKLOG: &str = "
-    SELECT count(*), min(at) FROM (
-        SELECT m.accepted_at AS at FROM work AS w
+    SELECT count(*), min(at), coalesce(sum(unknown), 0),
+           (SELECT count(*) FROM messages WHERE state = 'dead'),
+           (SELECT count(*) FROM deliveries WHERE state = 'dead') FROM (
+        SELECT m.accepted_at AS at, 0 AS unknown FROM work AS w
           JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq >= w.first AND m.state = 'pending'
          WHERE w.kind = 1
         UNION ALL
-        SELECT d.created_at FROM work AS w
+        SELECT d.created_at, CASE d.state WHEN 'unknown' THEN 1 ELSE 0 END FROM work AS w
           JOIN deliveries AS d ON d.thread_id = w.thread_id AND d.part >= w.first
            AND d.state IN ('pending', 'sending', 'unknown')
          WHERE w.kind = 2) AS open";

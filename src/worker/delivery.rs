@@ -17,6 +17,7 @@ use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Lane;
 use crate::store::{StoreError, Work};
+use crate::telemetry::{DELIVERIES, HELD_ACCOUNTS, TIME_TO_ANSWER};
 
 /// How long a part waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -114,7 +115,7 @@ impl Delivery {
                 count(channel.name(), "sent");
                 if let Some(asked_at) = claim.asked_at {
                     let took = now.since(asked_at).as_secs_f64();
-                    histogram!("chatbridge_time_to_answer_seconds", "channel" => channel.name()).record(took);
+                    histogram!(TIME_TO_ANSWER, "channel" => channel.name()).record(took);
                 }
                 SendOutcome::Sent {
                     platform_id: sent.platform_id,
@@ -202,7 +203,7 @@ impl Delivery {
 
     fn note_held(&self) {
         let held = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
-        metrics::gauge!("chatbridge_held_accounts").set(f64::from(held));
+        metrics::gauge!(HELD_ACCOUNTS).set(f64::from(held));
     }
 
     /// Looks for a part that may have been sent, and decides by what it finds.
@@ -338,5 +339,5 @@ fn dead(claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOu
 }
 
 fn count(channel: &'static str, outcome: &'static str) {
-    counter!("chatbridge_deliveries_total", "channel" => channel, "outcome" => outcome).increment(1);
+    counter!(DELIVERIES, "channel" => channel, "outcome" => outcome).increment(1);
 }

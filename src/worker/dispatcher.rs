@@ -23,6 +23,7 @@ use crate::domain::message::Lane;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::turn::{Apology, Burial, CompletedTurn, Deferral, End, TurnClaim};
 use crate::store::{StoreError, Work};
+use crate::telemetry::{HELD_AGENTS, TURNS};
 
 /// How long a lane waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -342,7 +343,7 @@ impl Dispatcher {
 
     fn note_held(&self) {
         let held = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
-        metrics::gauge!("chatbridge_held_agents").set(f64::from(held));
+        metrics::gauge!(HELD_AGENTS).set(f64::from(held));
     }
 
     async fn bury_refused(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
@@ -405,5 +406,5 @@ impl Dispatcher {
 }
 
 fn count(channel: &str, outcome: &'static str) {
-    counter!("chatbridge_turns_total", "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
+    counter!(TURNS, "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
 }

@@ -12,6 +12,7 @@ mod intake;
 mod janitor;
 mod leases;
 mod stops;
+mod tally;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ use crate::domain::routing::{Routes, send_lane};
 use crate::domain::texts::Texts;
 use crate::domain::{Clock, settings};
 use crate::store::{Store, StoreError, Work};
+use crate::telemetry::SENDS_UNKNOWN;
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
@@ -154,9 +156,8 @@ pub struct Workers {
 impl Workers {
     /// Workers that have not begun yet.
     pub fn new(parts: Parts) -> Self {
-        metrics::gauge!("chatbridge_held_agents").set(0.0);
+        tally::begin(&parts.channels);
         let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
-        metrics::gauge!("chatbridge_held_accounts").set(0.0);
         let sends = Arc::new(Board::with_circles(
             SENDS_PER_ACCOUNT,
             |lane| lane,
@@ -410,5 +411,5 @@ fn render_one(channel: &dyn Channel, text: &str) -> Option<String> {
 
 /// Counts what became of a part of which nobody knew whether it was sent.
 fn count_unknown(channel: &'static str, resolution: &'static str) {
-    counter!("chatbridge_sends_unknown_total", "channel" => channel, "resolution" => resolution).increment(1);
+    counter!(SENDS_UNKNOWN, "channel" => channel, "resolution" => resolution).increment(1);
 }

@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use super::tx::{self, Query};
 use crate::crash_point::{self, Deed};
 use crate::store::StoreError;
+use crate::store::look::Found;
 
 /// How long it may take to connect.
 pub(super) const CONNECT: Duration = Duration::from_secs(3);
@@ -215,6 +216,25 @@ pub(super) async fn prepare(
         .iter()
         .filter(|(version, ..)| *version > newest)
         .count())
+}
+
+/// Looks at the database without changing anything. Returns its name too.
+pub(in crate::store) async fn look(url: &str) -> Result<(String, Found), StoreError> {
+    let options = options(url)?;
+    let mut conn = connect(&options).await?;
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version);
+    let mut found = Found::by(newest_migration(&mut conn).await?, known.clone());
+    if found == Found::Newer {
+        let oldest: i64 = sqlx::query_scalar("SELECT oldest_known FROM bridge")
+            .fetch_one(&mut conn)
+            .await?;
+        // A newer version may have left it so that this one still can work on it.
+        if known.max().is_some_and(|latest| oldest <= latest) {
+            found = Found::UpToDate;
+        }
+    }
+    let _ = conn.close().await;
+    Ok((name(&options), found))
 }
 
 async fn newest_migration(conn: &mut PgConnection) -> Result<i64, StoreError> {

@@ -37,6 +37,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+pub(super) use connect::look;
 pub use statements::statements;
 
 use clock::DatabaseClock;

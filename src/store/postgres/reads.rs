@@ -63,9 +63,14 @@ pub(super) async fn backlog(readers: &Readers) -> Result<Backlog, StoreError> {
     let Some(row) = readers.fetch_optional(sqlx::query(sql::BACKLOG)).await? else {
         return Ok(Backlog::default());
     };
+    let count =
+        |column: usize| -> Result<u64, StoreError> { Ok(u64::try_from(row.int(column)?).unwrap_or(0)) };
     Ok(Backlog {
-        waiting: u64::try_from(row.int(0)?).unwrap_or(0),
+        waiting: count(0)?,
         oldest: rows::optional_time(&row, 1)?,
+        unknown: count(2)?,
+        dead_messages: count(3)?,
+        dead_deliveries: count(4)?,
     })
 }
 

@@ -5,6 +5,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 
 use crate::store::StoreError;
 use crate::store::rows;
+use crate::telemetry::STATEMENTS;
 
 /// A statement with its values.
 pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
@@ -57,7 +58,7 @@ impl<'c> Tx<'c> {
 
 /// Counts statements that were sent.
 pub(super) fn count(statements: u64) {
-    metrics::counter!("chatbridge_store_statements_total").increment(statements);
+    metrics::counter!(STATEMENTS).increment(statements);
 }
 
 /// Rows as the JSON that a statement takes them from.

@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSy
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
 use crate::crash_point::{self, Deed};
+use crate::store::look::Found;
 use crate::store::{Mode, StoreError};
 
 /// How long a statement waits for another process (a command, a backup) to let go of the database.
@@ -81,7 +82,7 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
 ];
 
 /// The file of a `sqlite://PATH` address.
-pub(super) fn path_of(url: &str) -> Result<PathBuf, StoreError> {
+pub(in crate::store) fn path_of(url: &str) -> Result<PathBuf, StoreError> {
     let path = url
         .strip_prefix("sqlite://")
         .or_else(|| url.strip_prefix("sqlite:"))
@@ -216,6 +217,23 @@ pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<
         .iter()
         .filter(|(version, ..)| *version > newest)
         .count())
+}
+
+/// Looks at the file without changing anything.
+pub(in crate::store) async fn look(path: &Path) -> Result<Found, StoreError> {
+    if !path.exists() {
+        return Ok(Found::Nothing);
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging();
+    let refused = |error: sqlx::Error| open_error(path, error.to_string());
+    let mut conn = options.connect().await.map_err(refused)?;
+    let newest = newest_migration(&mut conn).await?;
+    close(conn).await;
+    Ok(Found::by(newest, MIGRATIONS.iter().map(|(version, ..)| *version)))
 }
 
 async fn newest_migration(conn: &mut SqliteConnection) -> Result<i64, StoreError> {

@@ -32,6 +32,7 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 pub use super::Mode;
+pub(super) use connect::{look, path_of};
 use fresh::Fresh;
 use ops::{Change, Letter, Op, Outcome, Wanted};
 pub use statements::statements;

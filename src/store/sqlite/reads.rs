@@ -53,10 +53,15 @@ pub(super) async fn lanes(readers: &SqlitePool, work: Work) -> Result<Vec<LaneDu
 
 pub(super) async fn backlog(readers: &SqlitePool) -> Result<Backlog, StoreError> {
     let row = sqlx::query(sql::BACKLOG).fetch_one(readers).await?;
-    let waiting = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
+    let count = |column: usize| -> Result<u64, StoreError> {
+        Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
+    };
     Ok(Backlog {
-        waiting,
+        waiting: count(0)?,
         oldest: rows::optional_time(&row, 1)?,
+        unknown: count(2)?,
+        dead_messages: count(3)?,
+        dead_deliveries: count(4)?,
     })
 }
 

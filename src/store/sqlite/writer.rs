@@ -8,6 +8,8 @@
 //! window in which a batch gathers, so nobody waits for a batch to fill. An operation that fails takes nothing down
 //! with it: the batch is rolled back and its operations are written one by one.
 
+use std::time::Instant;
+
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,6 +19,7 @@ use super::transaction::Transaction;
 use super::{accept, changes, claims, sends, turns};
 use crate::crash_point;
 use crate::store::StoreError;
+use crate::telemetry;
 
 /// What came of an operation.
 type Written = Result<Outcome, StoreError>;
@@ -93,8 +96,10 @@ async fn commit(
     fresh: &mut Fresh,
     ops: &[Op],
 ) -> Result<Vec<Written>, StoreError> {
+    let began = Instant::now();
     let mut step = Step::default();
     let written = apply(Transaction::begin(conn), fresh, &mut step, ops).await;
+    telemetry::committed(began.elapsed(), ops.len(), written.is_ok());
     if written.is_ok() {
         fresh.settle(step);
     } else {

@@ -62,7 +62,17 @@ impl Finished {
 
 /// The binary with a clean environment, at home in `home`.
 pub(super) fn command(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatbridge"));
+    binary(env!("CARGO_BIN_EXE_chatbridge"), home, arguments, environment)
+}
+
+/// Another program that is to start it, in the same environment.
+pub(crate) fn binary(
+    program: &str,
+    home: &Path,
+    arguments: &[&str],
+    environment: &[(String, String)],
+) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).current_dir(home).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
         let lower = name.to_lowercase();
@@ -174,21 +184,38 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn start(home: &Path, config_file: &str, config: &Config) -> Self {
         let mut daemon = Self::begin(home, config_file, config);
-        if let Some(ended) = daemon.wait_up() {
+        daemon.expect_up();
+        daemon
+    }
+
+    /// Starts what becomes a daemon, and waits until it is up.
+    #[track_caller]
+    pub(crate) fn adopt(command: Command) -> Self {
+        let mut daemon = Self::spawn(command);
+        daemon.expect_up();
+        daemon
+    }
+
+    #[track_caller]
+    fn expect_up(&mut self) {
+        if let Some(ended) = self.wait_up() {
             panic!(
                 "the daemon ended at its start ({ended:?}); it said:\n{}",
-                daemon.log()
+                self.log()
             );
         }
-        daemon
     }
 
     /// Starts `serve` where it may die at once; whoever calls waits until it is up, or its end.
     pub(crate) fn begin(home: &Path, config_file: &str, config: &Config) -> Self {
-        let mut command = command(home, &["serve", "--config", config_file], config.environment());
-        if let Some(shell) = config.shell() {
-            command = behind(shell, &command);
-        }
+        let command = command(home, &["serve", "--config", config_file], config.environment());
+        Self::spawn(match config.shell() {
+            Some(shell) => behind(shell, &command),
+            None => command,
+        })
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -23,6 +23,7 @@ pub(crate) mod source;
 mod stub;
 mod talks;
 mod terminal;
+pub(crate) mod tool;
 mod traffic;
 mod verdict;
 mod web;
@@ -33,7 +34,7 @@ mod world;
 pub(crate) use agent_stub::AgentStub;
 pub(crate) use browser::Browser;
 pub(crate) use config::Config;
-pub(crate) use daemon::{Daemon, Finished, run, run_on_terminal};
+pub(crate) use daemon::{Daemon, Finished, binary, run, run_on_terminal};
 pub(crate) use database::{Lock, checkpoint, count_rows, pretend_newer, spread_over_a_day, waiting_work};
 pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
@@ -52,7 +53,7 @@ pub(crate) use web::{Page, Reply, browse, get, post, submit, try_browse};
 pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, echo, webhook};
 pub(crate) use world::{
     APOLOGY, APP_SECRET, FILE_NOT_READ, NUMBER, ONLY_TEXT, SIGNING_SECRET, TOO_OLD, VERIFY_TOKEN, World,
-    eventually, unix_now,
+    eventually, meta_posts, unix_now,
 };
 
 use std::time::Duration;
