@@ -3,13 +3,15 @@
 
 mod accepting;
 mod colleagues;
+mod erasing;
+mod expiring;
 mod families;
 mod histories;
 mod identity;
 mod installing;
 mod operating;
 mod people;
-mod privacy;
+mod replaying;
 mod sending;
 mod stopping;
 mod turning;
