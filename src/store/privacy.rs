@@ -154,7 +154,7 @@ pub trait PrivacyStore: Send + Sync {
 
 /// Whether a text names this, and not only something longer that begins or ends the same.
 pub(super) fn mentions(text: &str, name: &str) -> bool {
-    let goes_on = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric());
+    let goes_on = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     !name.is_empty()
         && text.match_indices(name).any(|(at, found)| {
             !goes_on(text[..at].chars().next_back()) && !goes_on(text[at + found.len()..].chars().next())

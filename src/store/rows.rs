@@ -346,7 +346,7 @@ pub(super) fn mention(row: &impl Cells, name: &str) -> Result<Option<DeliveryId>
 /// The thread that has a person's name, out of `thread, alias`, if it is one.
 pub(super) fn thread_of(row: &impl Cells, person: &str) -> Result<Option<String>, StoreError> {
     let own = privacy::names(row.text(1)?, person);
-    Ok(own.then(|| row.text(0).map(str::to_owned)).transpose()?)
+    own.then(|| row.text(0).map(str::to_owned)).transpose()
 }
 
 /// `seq, at, what, thread, messages, deliveries, names, ratings, log_at`

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::Parts;
 use crate::domain::{Clock, Time};
 use crate::store::Store;
 use crate::store::privacy::Traces;
@@ -55,7 +56,11 @@ struct Texts {
 }
 
 impl Janitor {
-    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, retention: Option<Duration>) -> Self {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self::new(parts.store.clone(), parts.clock.clone(), parts.retention)
+    }
+
+    fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, retention: Option<Duration>) -> Self {
         Self {
             store,
             clock,

@@ -248,13 +248,7 @@ impl Workers {
     pub async fn run(self: Arc<Self>, soft: CancellationToken, hard: CancellationToken) {
         let background = TaskTracker::new();
         let stop = hard.child_token();
-        let Parts {
-            store,
-            clock,
-            retention,
-            ..
-        } = &self.parts;
-        background.spawn(Janitor::new(store.clone(), clock.clone(), *retention).run(stop.clone()));
+        background.spawn(Janitor::of(&self.parts).run(stop.clone()));
         background.spawn(self.leases.clone().run(self.parts.store.clone(), stop.clone()));
         background.spawn(self.clone().hear(stop.clone()));
         for channel in self.parts.channels.clone() {

@@ -269,15 +269,20 @@ fn dead_letters_are_replayed_and_purged_by_what_they_have() {
         .exits(0)
         .json();
     assert_eq!(done["replayed"].as_array().unwrap().len(), 3, "{done}");
-    for text in ["one", "two", "three"] {
-        world.slack.wait_post(&format!("echo: {text}"));
-    }
-    let places: Vec<usize> = {
-        let posts: Vec<String> = world.slack.posts().into_iter().map(|post| post.text).collect();
-        let place = |text: &str| posts.iter().position(|post| post.contains(text)).unwrap();
-        vec![place("echo: one"), place("echo: two")]
-    };
-    assert!(places[0] < places[1], "the order is kept");
+    world.slack.wait_post("echo: three");
+    let answers = eventually("the answers to both", || {
+        let posts = world
+            .slack
+            .posts()
+            .into_iter()
+            .filter(|post| post.text.contains("echo: "));
+        let said: String = posts.map(|post| post.text + "\n").collect();
+        (said.contains("one") && said.contains("two")).then_some(said)
+    });
+    assert!(
+        answers.find("one") < answers.find("two"),
+        "the order is kept: {answers}"
+    );
     // A second time there is nothing to do.
     world.cli(&["dead", "replay", id(0)]).exits(1);
     world

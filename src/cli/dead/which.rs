@@ -17,7 +17,7 @@ pub(super) struct Filter {
     /// Only this channel.
     #[arg(long, value_parser = ["slack", "whatsapp"])]
     channel: Option<String>,
-    /// Only this account: a Slack workspace, a WhatsApp phone_number_id.
+    /// Only this account: a Slack workspace, the id of a WhatsApp number.
     #[arg(long)]
     account: Option<String>,
     /// Only the thread of this address.

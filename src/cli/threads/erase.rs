@@ -102,16 +102,13 @@ fn told(erased: &Erased) -> String {
         (Some(address), Some(id)) => format!("{} ({id})", output::tame(address)),
         _ => "on other threads".to_owned(),
     };
-    let mut told = format!(
-        "erased {what}: messages {messages}, parts of answers {deliveries}, names {names}, ratings {ratings}"
-    );
-    if let Some(conversation) = &erased.conversation_id {
-        let conversation = output::tame(conversation);
-        told.push_str(&format!(
-            "\n  The agent still has conversation {conversation}: delete it there."
-        ));
-    }
-    told
+    let conversation = erased.conversation_id.as_deref().map(output::tame);
+    let conversation = conversation.map_or_else(String::new, |id| {
+        format!("\n  The agent still has conversation {id}: delete it there.")
+    });
+    format!(
+        "erased {what}: messages {messages}, parts of answers {deliveries}, names {names}, ratings {ratings}{conversation}"
+    )
 }
 
 /// Tells what the database's files still hold.

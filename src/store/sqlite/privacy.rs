@@ -187,7 +187,7 @@ pub(super) async fn expire(
 
 /// Overwriting what is deleted (`secure_delete`) leaves the copies that SQLite makes when it moves rows between pages.
 /// `VACUUM` writes all pages anew; then the log, which holds older states of them, is copied into the database and cut.
-/// (sqlite.org, "PRAGMA secure_delete", "VACUUM", "PRAGMA wal_checkpoint".)
+/// (sqlite.org, "VACUUM", and "PRAGMA" with `secure_delete` and `wal_checkpoint`.)
 async fn clear(path: &Path, readers: &SqlitePool, now: Time) -> Result<Traces, StoreError> {
     let row = sqlx::query(UNCLEARED).fetch_one(readers).await?;
     let (in_pages, in_log, latest): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -240,9 +240,11 @@ async fn vacuum(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Whether others hold the database (SQLITE_BUSY is 5; extended codes keep it in their low byte).
+/// Whether others hold the database (`SQLITE_BUSY` is 5; extended codes keep it in their low byte).
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     code.and_then(|code| code.parse::<i64>().ok())
         .is_some_and(|code| code & 0xff == 5)
 }

@@ -196,15 +196,15 @@ impl Store for Veiled {
         lease_until: Time,
     ) -> Result<Claims<TurnClaim>, StoreError> {
         let mut claims = self.inner.claim_turns(quotas, now, lease_until).await?;
-        let mut closed = Vec::new();
-        let opened = |mut claim| match self.open_turn(&mut claim) {
-            Ok(()) => Some(claim),
-            Err(_) => {
+        let (mut opened, mut closed) = (Vec::with_capacity(claims.claims.len()), Vec::new());
+        for mut claim in claims.claims {
+            if self.open_turn(&mut claim).is_ok() {
+                opened.push(claim);
+            } else {
                 closed.push(claim);
-                None
             }
-        };
-        claims.claims = claims.claims.into_iter().filter_map(opened).collect();
+        }
+        claims.claims = opened;
         let (count, mut kept) = (closed.len(), Ok(()));
         for claim in closed {
             kept = kept.and(self.keep_turn(claim, now).await);

@@ -3,6 +3,8 @@
 
 mod accepting;
 mod colleagues;
+mod erasing;
+mod expiring;
 mod explain;
 mod families;
 mod figures;
@@ -11,7 +13,7 @@ mod identity;
 mod installing;
 mod operating;
 mod people;
-mod privacy;
+mod replaying;
 mod sending;
 mod sharing;
 mod stopping;

@@ -4,7 +4,7 @@ use chatbridge::domain::turn::Pending;
 use chatbridge::store::StoreError;
 use secrecy::SecretString;
 
-use super::privacy::files_with;
+use super::erasing::files_with;
 use super::*;
 
 /// Keys, as `openssl rand -base64 32` would make them.
@@ -141,10 +141,14 @@ async fn without_its_key_work_is_kept_and_others_go_on() {
         .await
         .unwrap();
     let bench = reopen(bench, &[SECOND]).await;
-    bench.store.recover(&routes(), at(2), at(2)).await.unwrap();
-    bench.accept(vec![message("m3", "t3", "new", at(2))]).await;
-    assert_eq!(only(bench.claim_turns(at(3)).await).question(), "new");
-    assert!(bench.claim_sends(at(3)).await.is_empty());
+    bench
+        .store
+        .recover(&routes(), at(100_000), at(100_000))
+        .await
+        .unwrap();
+    bench.accept(vec![message("m3", "t3", "new", at(100_000))]).await;
+    assert_eq!(only(bench.claim_turns(at(100_001)).await).question(), "new");
+    assert!(bench.claim_sends(at(100_001)).await.is_empty());
     let states = bench.states("chan/A1/t2").await;
     assert!(
         states.iter().all(|(_, text, _)| text.contains("store.text_key")),
@@ -152,12 +156,16 @@ async fn without_its_key_work_is_kept_and_others_go_on() {
     );
     assert_eq!(bench.store.backlog().await.unwrap().waiting, 3);
     let bench = reopen(bench, &[SECOND, FIRST]).await;
-    bench.store.recover(&routes(), at(4), at(4)).await.unwrap();
-    let mut turns = by_thread(bench.claim_turns(at(5)).await);
+    bench
+        .store
+        .recover(&routes(), at(300_000), at(300_000))
+        .await
+        .unwrap();
+    let mut turns = by_thread(bench.claim_turns(at(300_001)).await);
     let turn = turns.remove("chan/A1/t1").unwrap();
     // It was asked once before the restart, and nobody knows what came of that; the closed look counted for nothing.
     assert_eq!((turn.question().as_str(), turn.attempt), ("asked", 1));
-    let send = only(bench.claim_sends(at(5)).await);
+    let send = only(bench.claim_sends(at(300_001)).await);
     assert_eq!(
         (send.body.as_str(), send.attempt, send.unknown),
         ("an answer", 1, false)
