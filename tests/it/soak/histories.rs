@@ -38,7 +38,7 @@ fn random_histories_go_as_the_model_says() {
                 &(all.troubles - all.crashes.min(all.troubles)),
             ),
             ("crashes", &all.crashes),
-            ("otherwise than the model says", &0),
+            ("otherwise than the model says (one would end the run)", &0),
             ("replies twice, as the model says (P4)", &all.replies_twice),
             ("questions twice, as the model says", &all.questions_twice),
         ],
