@@ -121,13 +121,7 @@ fn a_full_disk_is_503_and_goes_on_by_itself() {
     let filler = disk.fill();
     until_refused(&world, &mut talks);
     gate.open();
-    eventually("the log to tell it", || {
-        world
-            .daemon()
-            .log()
-            .contains("database or disk is full")
-            .then_some(())
-    });
+    world.daemon().wait_log("database or disk is full");
     std::fs::remove_file(filler).unwrap();
     goes_on(&world, talks);
 }
@@ -145,9 +139,7 @@ fn a_file_that_may_not_grow_is_503_and_goes_on_by_itself() {
     let gate = ask(&world, &mut talks);
     until_refused(&world, &mut talks);
     gate.open();
-    eventually("the log to tell it", || {
-        world.daemon().log().contains("disk I/O error").then_some(())
-    });
+    world.daemon().wait_log("disk I/O error");
     let lifted = Command::new("prlimit")
         .args(["--fsize=unlimited", "--pid", &world.daemon().id().to_string()])
         .status();

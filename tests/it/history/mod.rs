@@ -192,10 +192,11 @@ impl Play {
                 }
                 trouble => self.arm(thread, &name, trouble),
             }
-            self.told.troubles += 1;
             if trouble.is_crash() {
                 self.told.crashes += 1;
                 crash = Some((name, trouble));
+            } else {
+                self.told.troubles += 1;
             }
         }
         for (thread, name, gate) in taken_over {

@@ -33,10 +33,7 @@ fn random_histories_go_as_the_model_says() {
             ("histories", &all.histories),
             ("messages", &all.messages),
             ("redeliveries", &all.redeliveries),
-            (
-                "faults of the agent and the platforms",
-                &(all.troubles - all.crashes.min(all.troubles)),
-            ),
+            ("faults of the agent and the platforms", &all.troubles),
             ("crashes", &all.crashes),
             ("otherwise than the model says (one would end the run)", &0),
             ("replies twice, as the model says (P4)", &all.replies_twice),

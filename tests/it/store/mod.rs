@@ -12,7 +12,7 @@ mod turning;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatbridge::domain::Time;
 use chatbridge::domain::account::{AccountKey, AliasKey, DedupKey};
@@ -22,7 +22,7 @@ use chatbridge::domain::message::{Accepted, Admission, Arrival, Inbound, Opens, 
 use chatbridge::domain::routing::{Routes, Rule};
 use chatbridge::domain::turn::{CompletedTurn, TurnClaim};
 use chatbridge::store::sqlite::{Mode, SqliteStore, Tuning};
-use chatbridge::store::{Quota, Settings, Store, Work};
+use chatbridge::store::{Quota, Settings, Store, StoreError, Work};
 
 /// The moment at which every test begins.
 const START: i64 = 1_800_000_000_000;
@@ -39,8 +39,17 @@ async fn open_in(folder: &tempfile::TempDir, tuning: Tuning) -> Arc<dyn Store> {
         url: format!("sqlite://{}", folder.path().join("test.db").display()),
         ..Settings::default()
     };
-    let store = SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await;
-    Arc::new(store.expect("the store opens"))
+    // Other tests start processes beside this one. A child that has not begun its program yet holds what was open when
+    // it was made, the lock of a store that has just been closed among it.
+    let patience = Instant::now() + Duration::from_secs(10);
+    loop {
+        match SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await {
+            Err(StoreError::Locked { .. }) if Instant::now() < patience => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            store => return Arc::new(store.expect("the store opens")),
+        }
+    }
 }
 
 impl Bench {
