@@ -307,6 +307,20 @@ impl Daemon {
         self.output.lines.lock().unwrap().join("\n")
     }
 
+    /// Waits until its log holds these words: what it has printed is heard a moment later.
+    #[track_caller]
+    pub(crate) fn wait_log(&self, words: &str) {
+        let until = Instant::now() + DEADLINE;
+        while !self.log().contains(words) {
+            assert!(
+                Instant::now() < until,
+                "{words:?} is not in the log:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// A fresh look at its metrics.
     #[track_caller]
     pub(crate) fn metrics(&self) -> Metrics {
