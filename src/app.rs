@@ -19,15 +19,15 @@ use crate::config::{Settings, Shown};
 use crate::console::{Console, SettingLine};
 use crate::domain::{Clock, SystemClock};
 use crate::http::Backend;
+use crate::http::accepting::Accepting;
 use crate::http::admin::{self, Admin};
 use crate::http::guard::Guard;
 use crate::http::public::Public;
 use crate::http::server::{self, Limits};
 use crate::http::sessions::Sessions;
-use crate::store::sqlite::{Mode, SqliteStore};
-use crate::store::{Backlog, Store, StoreError};
+use crate::store::{self, Backlog, Mode, Store, StoreError};
 use crate::telemetry;
-use crate::worker::{Intake, Parts, Workers};
+use crate::worker::{Intake, POLL, Parts, Workers};
 
 /// When the daemon stops, how long the requests under way may take at most: the rest of the time is for the answers.
 const LONGEST_LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -41,6 +41,10 @@ pub struct Overrides {
     pub clock: Option<Arc<dyn Clock>>,
     /// What is remembered where, in place of the configured database.
     pub store: Option<Arc<dyn Store>>,
+    /// How often the workers look around, in place of the usual: with a clock that is driven nobody wakes them.
+    pub poll: Option<Duration>,
+    /// Listeners that a supervisor opened, in place of `server.bind` and `admin.bind`.
+    pub listeners: (Option<std::net::TcpListener>, Option<std::net::TcpListener>),
 }
 
 /// Why the daemon does not start.
@@ -91,9 +95,15 @@ pub struct Running {
     stop: CancellationToken,
     hard: CancellationToken,
     task: JoinHandle<Result<(), Died>>,
+    pulse: Pulse,
 }
 
 impl Running {
+    /// Feels whether it still works, from time to time.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// Waits until the daemon ends by itself, which it should not.
     pub async fn ended(&mut self) -> Result<(), Died> {
         (&mut self.task)
@@ -113,6 +123,26 @@ impl Running {
     }
 }
 
+/// Feels whether a daemon still works.
+#[derive(Clone)]
+pub struct Pulse(Arc<Live>);
+
+impl Pulse {
+    /// Returns once the store has answered, whatever it said: a full disk gets no better by a new start, but a daemon
+    /// that no longer comes back from there does.
+    pub async fn beat(&self) {
+        if let Err(error) = self.0.check_writable().await {
+            tracing::debug!(%error, "the store answers, and takes nothing");
+        }
+    }
+}
+
+impl std::fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pulse")
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.hard.cancel();
@@ -124,9 +154,9 @@ impl Drop for Running {
 /// Starts the daemon. When this returns, both listeners are open.
 pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, StartError> {
     telemetry::metrics();
-    let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
-    let public = bind("server.bind", settings.server.bind).await?;
-    let admin = bind("admin.bind", settings.admin.bind).await?;
+    let (public, admin) = overrides.listeners;
+    let public = bind("server.bind", settings.server.bind, public).await?;
+    let admin = bind("admin.bind", settings.admin.bind, admin).await?;
     let (public_addr, admin_addr) = (public.address, admin.address);
     let agent = match overrides.agent {
         Some(agent) => agent,
@@ -134,8 +164,11 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     };
     let store = match overrides.store {
         Some(store) => store,
-        None => open_store(&settings).await?,
+        None => store::open(&settings.store, Mode::Serve).await?,
     };
+    // Where several work on one store, its clock is the one that all of them have.
+    let clock = overrides.clock.or_else(|| store.clock());
+    let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
     let channels = channels(&settings, &clock, &store)?;
     let off = settings.channels_off();
     announce(&settings, &off, public_addr, admin_addr);
@@ -151,6 +184,8 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         texts: settings.messages,
         links: settings.agent.links,
         concurrency: settings.agent.concurrency,
+        poll: overrides.poll.unwrap_or(POLL),
+        retention: settings.store.retention(),
     }));
     workers.recover().await?;
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
@@ -179,9 +214,11 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         // Nobody could log in without a token.
         pages: settings.admin.token.is_some().then(|| console.router()),
     };
+    let pulse = Pulse(backend.clone());
     let daemon = Daemon {
         backend,
         channels,
+        body_limit: settings.server.body_limit.as_u64(),
         public: (public.listener, public_router.router()),
         admin: (admin.listener, admin_router.router()),
         last_requests: LONGEST_LAST_REQUESTS.min(grace / 2),
@@ -196,6 +233,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         stop,
         hard,
         task,
+        pulse,
     })
 }
 
@@ -209,6 +247,7 @@ fn channels(
         clock: clock.clone(),
         public_url: settings.server.public_url.as_deref(),
         installations: store.clone(),
+        families: store.clone(),
     };
     Ok(registry::channels(&settings.channels, &needs)?)
 }
@@ -223,20 +262,24 @@ fn setting_line(shown: Shown) -> SettingLine {
     }
 }
 
-async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
-    let store = SqliteStore::open(&settings.store, Mode::Serve).await?;
-    tracing::info!(path = %store.path().display(), "database");
-    Ok(Arc::new(store))
-}
-
 struct Bound {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<Bound, StartError> {
+async fn bind(
+    key: &'static str,
+    address: SocketAddr,
+    given: Option<std::net::TcpListener>,
+) -> Result<Bound, StartError> {
     let failed = |cause| StartError::Bind { key, address, cause };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = match given {
+        Some(listener) => listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener))
+            .map_err(failed)?,
+        None => TcpListener::bind(address).await.map_err(failed)?,
+    };
     let address = listener.local_addr().map_err(failed)?;
     Ok(Bound { listener, address })
 }
@@ -308,6 +351,7 @@ impl Backend for Live {
 struct Daemon {
     backend: Arc<Live>,
     channels: Vec<Arc<dyn Channel>>,
+    body_limit: u64,
     public: (TcpListener, Router),
     admin: (TcpListener, Router),
     last_requests: Duration,
@@ -316,14 +360,14 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Serves until stopped, then ends in this order: the public listener, the workers (so that what the last
+    /// Serves until stopped, then ends in this order: the public listener and the channels' own connections, the workers (so that what the last
     /// requests brought is still answered), and what the workers need.
     async fn run(self) -> Result<(), Died> {
         let (soft, last) = (CancellationToken::new(), CancellationToken::new());
         let mut workers = JoinSet::new();
         workers.spawn(self.backend.workers.clone().run(soft.clone(), self.hard.clone()));
         let mut helpers = JoinSet::new();
-        for channel in self.channels {
+        for channel in self.channels.clone() {
             let last = last.clone();
             helpers.spawn(async move { channel.run(last).await });
         }
@@ -347,15 +391,21 @@ impl Daemon {
             move |_| router.clone(),
             self.stop.clone(),
         ));
+        for channel in self.channels {
+            let accepting = Accepting::new(self.backend.clone(), channel.clone(), "connection");
+            let (door, stop) = (accepting.limited(self.body_limit), self.stop.clone());
+            public.spawn(async move { channel.listen(&door, stop).await });
+        }
 
         tokio::select! {
-            // The listener ends by the same signal: whoever looks late must not take that for its death.
+            // The listeners end by the same signal: whoever looks late must not take that for their death.
             biased;
             () = self.stop.cancelled() => {}
             gone = workers.join_next() => return Err(died("the workers", gone)),
-            gone = public.join_next() => return Err(died("the public listener", gone)),
+            gone = public.join_next() => return Err(died("what takes in messages", gone)),
         }
-        let last_requests = tokio::time::timeout(self.last_requests, public.join_next());
+        let all = async { while public.join_next().await.is_some() {} };
+        let last_requests = tokio::time::timeout(self.last_requests, all);
         let _ = self.hard.run_until_cancelled(last_requests).await;
         drop(public);
         soft.cancel();

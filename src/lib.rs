@@ -9,6 +9,7 @@
 //! ```text
 //! platform ──POST──▶ http::public     read the body, bounded in size and time
 //!                    channel          verify the signature, read what arrived
+//!                                     (or fetch it over a connection of its own: Channel::listen)
 //!                    worker::Intake   admit it: which lane, how long to collect a burst
 //!                    store            one transaction: keys, thread, message          ──▶ 200
 //!                        │
@@ -34,6 +35,7 @@
 //! |---|---|
 //! | [`domain`] | the words: messages, threads, turns, deliveries, and the rules that must never be wrong, as pure functions |
 //! | [`outbound`] | calls to other servers, and the one way in which they fail |
+//! | [`crash_point`] | where tests end the process; not in releases |
 //! | [`store`] | what is remembered: a trait of whole transactions, and SQLite behind it |
 //! | [`agent`] | who answers: a trait, and LiveChatAI behind it |
 //! | [`channel`] | where people write: a trait, a folder for each platform, and the registry that lists them |
@@ -57,6 +59,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod crash_point;
 pub mod demo;
 pub mod domain;
 pub mod http;

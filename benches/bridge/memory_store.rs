@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chatbridge::domain::delivery::{DeliveryKind, SendClaim, SendOutcome, Settlement};
+use chatbridge::domain::family::FamilyStore;
 use chatbridge::domain::installation::{InstallationStore, Installed, KeepError};
 use chatbridge::domain::message::{Accepted, Admission, Arrival, Lane};
 use chatbridge::domain::routing::{Routes, send_lane};
@@ -14,6 +15,7 @@ use chatbridge::domain::{AccountKey, ClaimToken, DedupKey, DeliveryId, MessageId
 use chatbridge::store::operator::{
     AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
 };
+use chatbridge::store::privacy::{AuditLine, Erased, Erasure, Expired, PrivacyStore, Traces};
 use chatbridge::store::{Backlog, Claims, LaneDue, Quota, Store, StoreError, Swept, Work};
 use secrecy::SecretString;
 
@@ -115,6 +117,42 @@ impl InstallationStore for MemoryStore {
 
     async fn spend(&self, _: &str, _: Time, _: Time) -> Result<bool, KeepError> {
         Ok(false)
+    }
+}
+
+/// Nothing is learned either.
+#[async_trait]
+impl FamilyStore for MemoryStore {
+    async fn keep_family(&self, _: &AccountKey, _: &str) -> Result<(), KeepError> {
+        Ok(())
+    }
+
+    async fn families(&self, _: &str) -> Result<Vec<(AccountKey, String)>, KeepError> {
+        Ok(Vec::new())
+    }
+}
+
+/// What is not kept need not be forgotten.
+#[async_trait]
+impl PrivacyStore for MemoryStore {
+    async fn threads_of(&self, _: &str) -> Result<Vec<ThreadRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn erase(&self, _: Erasure, _: Time) -> Result<Option<Erased>, StoreError> {
+        Ok(None)
+    }
+
+    async fn clear(&self, _: Time) -> Result<Traces, StoreError> {
+        Ok(Traces::None)
+    }
+
+    async fn audit(&self, _: u32) -> Result<Vec<AuditLine>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn expire(&self, _: Time, _: Option<String>) -> Result<Expired, StoreError> {
+        Ok(Expired::default())
     }
 }
 
@@ -265,6 +303,15 @@ impl Store for MemoryStore {
 
     async fn purge(&self, _: &str, _: Time) -> Result<bool, StoreError> {
         Ok(false)
+    }
+
+    async fn prolong(
+        &self,
+        _work: Work,
+        keys: Vec<ClaimKey>,
+        _until: Time,
+    ) -> Result<HashSet<ClaimToken>, StoreError> {
+        Ok(keys.into_iter().map(|key| key.token).collect())
     }
 
     async fn answered(&self, _: Time) -> Result<Vec<Answered>, StoreError> {

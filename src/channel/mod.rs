@@ -4,6 +4,8 @@
 //! that may have been sent is there. It decides nothing about order, retries or storage, and no platform's name
 //! stands outside its folder but in the [`registry`].
 
+mod json;
+pub mod listen;
 pub mod registry;
 pub mod signature;
 pub mod slack;
@@ -24,6 +26,7 @@ use crate::domain::delivery::SendClaim;
 use crate::domain::installation::KeepError;
 use crate::domain::message::Arrival;
 use crate::domain::turn::TurnClaim;
+use listen::Sink;
 use signature::Unverified;
 use visit::{Page, Visit};
 
@@ -56,8 +59,19 @@ pub struct Received {
     pub dropped: Vec<&'static str>,
     /// Installations that came to an end.
     pub farewells: Vec<Farewell>,
+    /// What is to be shown to people once everything is stored.
+    pub asides: Vec<Aside>,
     /// What the platform gets once everything is stored.
     pub answer: Acknowledgement,
+}
+
+/// Something to show to people that is worth nothing later: it is not stored, and nobody waits for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aside {
+    /// The installation.
+    pub account: AccountKey,
+    /// What is to be shown, in the channel's own words.
+    pub what: serde_json::Value,
 }
 
 /// An installation came to an end.
@@ -149,6 +163,8 @@ pub enum SendDisposition {
     Hold,
     /// The same for all accounts of its family ([`Channel::family`]).
     HoldFamily,
+    /// The same for all accounts with its credentials ([`Channel::access`]).
+    HoldAccess,
     /// This part will never be sent.
     Dead,
 }
@@ -162,6 +178,8 @@ pub enum Scope {
     Account,
     /// All deliveries of all accounts of its family ([`Channel::family`]).
     Family,
+    /// All deliveries of all accounts with its credentials ([`Channel::access`]).
+    Access,
 }
 
 /// What a look for a part that may have been sent has found.
@@ -213,13 +231,23 @@ pub trait Channel: Send + Sync + 'static {
     /// seconds.
     fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection>;
 
-    /// Shows the person that an answer is on its way, until it is dropped: it is called beside the question to the
-    /// agent, and ends with it. What goes wrong here concerns nobody else.
-    async fn working(&self, _claim: &TurnClaim) {}
+    /// Shows the person that an answer is on its way, and takes that back once `over` is cancelled: the turn was
+    /// answered, put back, given up or called off, or the daemon ends. It runs beside the question to the agent; what
+    /// goes wrong here concerns nobody else.
+    async fn working(&self, _claim: &TurnClaim, _over: CancellationToken) {}
 
-    /// The accounts that share a token, a limit or a contract with this one, by a name of the channel's: what concerns
-    /// one of them as a whole concerns all. By default each stands for itself.
+    /// Shows people something. It runs beside everything else, and what goes wrong here concerns nobody else.
+    async fn aside(&self, _aside: &Aside) {}
+
+    /// The accounts of the same contract as this one, by a name of the channel's: a bill that is not paid or a limit of
+    /// the whole concerns them all. By default each stands for itself. The answer may change as the channel learns.
     fn family(&self, account: &AccountKey) -> String {
+        account.as_str().to_owned()
+    }
+
+    /// The accounts that are reached with the same credentials as this one, by a name of the channel's: what the
+    /// platform holds against those concerns them all. By default each stands for itself.
+    fn access(&self, account: &AccountKey) -> String {
         account.as_str().to_owned()
     }
 
@@ -252,6 +280,19 @@ pub trait Channel: Send + Sync + 'static {
 
     /// Looks whether a part that may have been sent is there.
     async fn look_up(&self, claim: &SendClaim) -> LookUp;
+
+    /// Fetches what arrives over a connection of its own, where the platform does not call: hands it to the sink, and
+    /// acknowledges what that has stored. When cancelled, it takes nothing new, finishes what it has taken, and
+    /// returns. By default there is nothing to fetch.
+    async fn listen(&self, sink: &dyn Sink, cancel: CancellationToken) {
+        let _ = sink;
+        cancel.cancelled().await;
+    }
+
+    /// Why nothing can arrive now, in words for the operator, if it takes a connection and none stands.
+    fn cut_off(&self) -> Option<String> {
+        None
+    }
 
     /// Whatever it does in the background, until cancelled: learning its own identity, for example.
     async fn run(&self, cancel: CancellationToken);

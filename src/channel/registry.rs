@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Channel, slack, whatsapp};
 use crate::domain::Clock;
+use crate::domain::family::FamilyStore;
 use crate::domain::installation::InstallationStore;
 use crate::domain::texts::Texts;
 
@@ -28,6 +29,8 @@ pub struct Needs<'a> {
     pub public_url: Option<&'a str>,
     /// Where installations are kept.
     pub installations: Arc<dyn InstallationStore>,
+    /// Where it is kept which accounts belong together.
+    pub families: Arc<dyn FamilyStore>,
 }
 
 /// Builds the channels that are on.
@@ -41,6 +44,7 @@ pub fn channels(settings: &Settings, needs: &Needs) -> Result<Vec<Arc<dyn Channe
             whatsapp.clone(),
             needs.texts,
             needs.clock.clone(),
+            Some(needs.families.clone()),
         )?);
     }
     Ok(channels)

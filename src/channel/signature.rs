@@ -1,4 +1,4 @@
-//! Requests before and after their signature is verified, as two types: nobody reads a body that nobody signed.
+//! Requests before and after their sender is known for sure, as two types: nobody reads a body that nobody vouches for.
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,13 +13,21 @@ pub struct Unverified {
     body: Bytes,
 }
 
-/// A body that the holder of the secret signed.
+/// A body whose sender is known for sure: the holder of the secret signed it, or it came over a connection that says
+/// who is at its other end.
 #[derive(Debug)]
 pub struct Verified {
     body: Bytes,
 }
 
 impl Verified {
+    /// A body that came over a connection which we opened ourselves, to an address that the platform handed out for our
+    /// secret token. The connection vouches for it; nothing that comes over it is signed. Not for anything that was
+    /// posted to us.
+    pub(in crate::channel) fn by_our_connection(body: Bytes) -> Self {
+        Self { body }
+    }
+
     /// The raw bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.body

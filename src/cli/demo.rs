@@ -245,7 +245,7 @@ impl Printer {
         let size = terminal.then(terminal_size::terminal_size).flatten();
         let style = Style {
             width: size.map_or(WIDTH, |(terminal_size::Width(columns), _)| usize::from(columns)),
-            colours: terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
+            colours: telemetry::colours(terminal),
         };
         Self {
             transcript: Transcript::new(style),

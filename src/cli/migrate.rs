@@ -1,7 +1,7 @@
 //! `chatbridge migrate`.
 
-use super::{ConfigFile, output};
-use crate::store::Store;
+use super::{ConfigFile, output, progress};
+use crate::store;
 
 /// Arguments of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -17,9 +17,9 @@ pub struct Args {
 
 /// Brings the database up to date and says what that took.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let store = super::open_store(&args.config.load()?).await?;
-    let (path, count) = (store.path().display().to_string(), store.migrated());
-    store.close().await;
+    let settings = args.config.load()?;
+    let work = store::migrate(&settings.store);
+    let (path, count) = progress::waiting("bringing the database up to date", work).await?;
     output::line(&match count {
         0 => format!("{path} is up to date already."),
         1 => format!("{path} is up to date now: 1 migration ran."),

@@ -1,10 +1,15 @@
 //! The commands.
 
+pub mod backup;
 pub mod check;
+pub mod completions;
+mod confirm;
 pub mod dead;
 pub mod demo;
 pub mod migrate;
+mod moment;
 mod output;
+mod progress;
 pub mod serve;
 pub mod simulate;
 pub mod slack;
@@ -13,13 +18,14 @@ pub mod whatsapp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use thiserror::Error;
 
 use crate::config::{self, ConfigError, Settings};
-use crate::store::StoreError;
-use crate::store::sqlite::{Mode, SqliteStore};
+use crate::domain::{Clock, SystemClock, Time};
+use crate::store::{self, Mode, Store, StoreError};
 
 /// A bridge between a LiveChatAI agent and the places where people write: Slack and WhatsApp.
 #[derive(Debug, Parser)]
@@ -48,7 +54,9 @@ enum Command {
     Simulate(simulate::Args),
     /// Bring the database up to date.
     Migrate(migrate::Args),
-    /// Look at the threads, and change them.
+    /// Copy the database while the daemon runs.
+    Backup(backup::Args),
+    /// Look at the threads, change them, erase them.
     Threads(threads::Args),
     /// Look at what could not be answered or delivered, and try it again.
     Dead(dead::Args),
@@ -58,6 +66,10 @@ enum Command {
     Check(check::Args),
     /// Set a WhatsApp number up at Meta.
     Whatsapp(whatsapp::Args),
+    /// Print what a shell needs to complete these commands.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual's page, or write the pages of all commands.
+    Man(completions::ManArgs),
 }
 
 /// Runs a command.
@@ -67,11 +79,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
         Command::Threads(args) => threads::run(args).await,
         Command::Dead(args) => dead::run(args).await,
         Command::Slack(args) => slack::run(&args),
         Command::Check(args) => check::run(args).await,
         Command::Whatsapp(args) => whatsapp::run(args).await,
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }
 
@@ -129,9 +144,26 @@ impl ConfigFile {
     }
 }
 
+/// What the commands about threads and dead letters take.
+#[derive(Debug, Args)]
+struct Common {
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
 /// Opens the store for a command, beside a daemon that may be running.
-async fn open_store(settings: &Settings) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open(&settings.store, Mode::Command).await
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
+    store::open(&settings.store, Mode::Command).await
+}
+
+/// The present moment by the clock of those who work on the store.
+fn now(store: &dyn Store) -> Time {
+    store
+        .clock()
+        .map_or_else(|| SystemClock.now(), |clock| clock.now())
 }
 
 #[cfg(test)]
@@ -190,6 +222,19 @@ mod tests {
             ErrorKind::InvalidValue
         );
         assert_eq!(refused(&["dead", "purge"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(
+            refused(&["dead", "purge", "--limit", "3"]),
+            ErrorKind::MissingRequiredArgument
+        );
+        assert_eq!(refused(&["threads", "erase"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(
+            refused(&["threads", "erase", "some-id", "--person", "15550001111"]),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(
+            refused(&["dead", "list", "--since", "yesterday"]),
+            ErrorKind::ValueValidation
+        );
         assert_eq!(
             refused(&["dead", "replay", "some-id", "--all"]),
             ErrorKind::ArgumentConflict

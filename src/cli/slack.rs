@@ -52,13 +52,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let Action::Manifest { name, json } = &args.action;
     let Some(slack) = &settings.channels.slack else {
         let words = "the manifest follows the configuration, and it has no section [slack]; add the section, with any \
-                     signing_secret until you have the app's own";
+                     signing_secret (or, for Socket Mode, any app_token that begins with xapp-) until you have the app's \
+                     own";
         return Err(Usage(words.to_owned()).into());
     };
-    let Some(public_url) = &settings.server.public_url else {
-        let words =
-            "server.public_url is not set: Slack must be told the address by which it reaches this daemon";
-        return Err(Usage(words.to_owned()).into());
+    let public_url = match &settings.server.public_url {
+        Some(public_url) => public_url,
+        // With Socket Mode Slack needs no address.
+        None if slack.app_token.is_some() => "",
+        None => {
+            let words = "server.public_url is not set: Slack must be told the address by which it reaches this daemon; \
+                         where it cannot, set slack.app_token (Socket Mode)";
+            return Err(Usage(words.to_owned()).into());
+        }
     };
     let manifest = manifest::manifest(slack, public_url, name);
     if *json {

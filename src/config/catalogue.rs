@@ -178,12 +178,34 @@ pub const SECTIONS: &[Section] = &[
                 "url",
                 Kind::Database,
                 "\"sqlite://data/chatbridge.db\"",
-                "The database; it is made if absent.",
+                "The database: sqlite://PATH, made if absent, or postgres://USER:PASSWORD@HOST:PORT/NAME.",
+            ),
+            set(
+                "lease",
+                Kind::Duration {
+                    least: Duration::from_secs(1),
+                    most: Duration::from_mins(10),
+                },
+                "\"15s\"",
+                "On PostgreSQL: when the work of a replica that is not heard of is taken over.",
             ),
             unset(
                 "secret_key",
                 Kind::Keys,
-                "Encrypts tokens: 32 bytes in base64, a list to rotate. Without one, a key is made beside the database.",
+                "Encrypts tokens: 32 bytes in base64, a list to rotate. On SQLite a key is made beside the database if there is none.",
+            ),
+            unset(
+                "text_key",
+                Kind::Keys,
+                "Encrypts the text of messages and answers: 32 bytes in base64, a list to rotate. Without it they stand as they are.",
+            ),
+            unset(
+                "retention_days",
+                Kind::Count {
+                    least: 1,
+                    most: 36_500,
+                },
+                "So many days after its end the text of a message or answer is removed. Unset: it stays.",
             ),
         ],
     },
@@ -322,6 +344,24 @@ pub const SECTIONS: &[Section] = &[
                 Kind::Text,
                 "\"I have forgotten our conversation. Your next question begins a new one.\"",
                 "When somebody had the conversation forgotten.",
+            ),
+            set(
+                "stopped",
+                Kind::Text,
+                "\"OK, I have stopped.\"",
+                "When somebody stopped the bot before it had answered.",
+            ),
+            set(
+                "thinking",
+                Kind::Text,
+                "\"is thinking…\"",
+                "Behind an assistant's name while an answer is on its way; agents have Slack's own words.",
+            ),
+            set(
+                "suggestions",
+                Kind::Text,
+                "\"You could ask:\"",
+                "Above the questions that an agent suggests.",
             ),
             set(
                 "help",

@@ -15,11 +15,13 @@ use crate::domain::settings::parse_duration;
 pub(super) fn check(gathered: &mut Gathered) {
     let mut problems = Vec::new();
     missing(gathered, &mut problems);
+    way_in(gathered, &mut problems);
     listeners(gathered, &mut problems);
     waits(gathered, &mut problems);
     numbers(gathered, &mut problems);
     allowed_and_denied(gathered, &mut problems);
     installing(gathered, &mut problems);
+    shown_at_slack(gathered, &mut problems);
     gathered.problems.append(&mut problems);
 }
 
@@ -34,13 +36,37 @@ fn missing(gathered: &Gathered, problems: &mut Vec<Problem>) {
         for key in section.keys.iter().filter(|key| key.required) {
             let name = (section.name, key.name);
             if !gathered.touched.contains_key(&name) {
-                let (section, variable) = (section.name, variable(name));
-                let message = format!(
-                    "is missing; set it in [{section}] or as {variable}, or from a file as {variable}_FILE"
-                );
-                problems.push(Problem::new(full(section, key.name), origin, message));
+                problems.push(Problem::new(full(name.0, name.1), origin, is_missing(name)));
             }
         }
+    }
+}
+
+fn is_missing(name: Name) -> String {
+    let (section, variable) = (name.0, variable(name));
+    format!("is missing; set it in [{section}] or as {variable}, or from a file as {variable}_FILE")
+}
+
+/// Slack has a way to reach us: signed requests, or a token with which we fetch.
+fn way_in(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    let (secret, token) = (("slack", "signing_secret"), ("slack", "app_token"));
+    let there = |name| gathered.touched.contains_key(&name);
+    let begun = gathered
+        .touched
+        .iter()
+        .find(|((section, _), _)| *section == "slack");
+    if let Some((_, origin)) = begun.filter(|_| !there(secret) && !there(token)) {
+        let message = format!(
+            "{}. Where Slack cannot reach this machine, set slack.app_token instead",
+            is_missing(secret)
+        );
+        problems.push(Problem::new(full(secret.0, secret.1), origin, message));
+    }
+    let odd = |entry: &&Entry| text(entry).is_some_and(|token| !token.starts_with("xapp-"));
+    if let Some(entry) = gathered.entries.get(&token).filter(odd) {
+        let message = "is no app-level token; those start with xapp- (Slack app settings, Basic Information, \
+                       App-Level Tokens)";
+        problems.push(Problem::new(full(token.0, token.1), &entry.origin, message));
     }
 }
 
@@ -166,6 +192,41 @@ fn installing(gathered: &Gathered, problems: &mut Vec<Problem>) {
     }
     if there(id) && !there(address) {
         wanted(id, address, "the address to which Slack sends people back");
+    }
+    let server = gathered.entries.get(&("store", "url")).and_then(text);
+    let server = server.is_some_and(|url| !url.starts_with("sqlite:"));
+    let key = ("store", "secret_key");
+    if there(id) && server && !there(key) {
+        wanted(
+            id,
+            key,
+            "which encrypts the tokens in a PostgreSQL database (openssl rand -base64 32)",
+        );
+    }
+}
+
+/// Suggestions are an agent's, reactions a plain bot's.
+fn shown_at_slack(gathered: &Gathered, problems: &mut Vec<Problem>) {
+    let view = gathered.entries.get(&("slack", "agent_view"));
+    let is_agent = view.is_some_and(|view| !matches!(view.value, ValueKind::Boolean(false)));
+    let (prompts, reaction) = (("slack", "prompts"), ("slack", "reaction"));
+    if !is_agent && !ids(gathered, prompts).is_empty() {
+        let message =
+            "needs slack.agent_view: a plain bot suggests nothing; set it too, or remove slack.prompts";
+        problems.push(Problem::new(
+            "slack.prompts",
+            origin(gathered, prompts),
+            message.to_owned(),
+        ));
+    }
+    let reacts = gathered.entries.get(&reaction).and_then(text);
+    if is_agent && reacts.is_some_and(|name| !name.trim().is_empty()) {
+        let message = "is of no use beside slack.agent_view, which shows a status; remove one of the two";
+        problems.push(Problem::new(
+            "slack.reaction",
+            origin(gathered, reaction),
+            message.to_owned(),
+        ));
     }
 }
 

@@ -1,15 +1,17 @@
 //! What a key may hold, and how that is written.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use config::ValueKind;
 
 use super::catalogue::Key;
-use crate::channel::whatsapp::Template;
 use crate::domain::account::is_plain_id;
 use crate::domain::settings::parse_duration;
+
+mod words;
+
+use words::{address, api_version, choice, database, flag_or, template, texts, url};
 
 /// What a key may hold.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +34,13 @@ pub enum Kind {
     Keys,
     /// Yes or no.
     Flag,
+    /// Yes, no, or one of these words.
+    FlagOr(&'static [&'static str]),
+    /// Texts, so many at most.
+    Texts {
+        /// The most.
+        most: usize,
+    },
     /// A whole number.
     Count {
         /// The least.
@@ -81,7 +90,8 @@ pub(super) enum Written {
 impl Kind {
     /// Whether what it holds must never be shown.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Secrets | Self::Keys)
+        // A database's address may hold a password.
+        matches!(self, Self::Secret | Self::Secrets | Self::Keys | Self::Database)
     }
 
     /// Reads a value, and returns it as the settings take it. The message of an error completes the sentence that
@@ -101,6 +111,8 @@ impl Kind {
             Self::Secrets => secrets(raw),
             Self::Keys => keys(raw),
             Self::Flag => flag(raw, written),
+            Self::FlagOr(words) => flag_or(raw, written, words),
+            Self::Texts { most } => texts(raw, most),
             Self::Count { least, most } => count(raw, written, least, most),
             Self::Duration { least, most } => span(raw, least, most),
             Self::Schedule => {
@@ -309,79 +321,5 @@ fn size(raw: ValueKind, least: u64, most: u64) -> Result<ValueKind, String> {
             ByteSize(least),
             ByteSize(most)
         )),
-    }
-}
-
-fn address(raw: ValueKind) -> Result<ValueKind, String> {
-    let text = named(raw, "an address")?;
-    match text.parse::<SocketAddr>() {
-        Ok(address) => Ok(address.to_string().into()),
-        Err(_) => Err(format!(
-            "{text:?} is no address to listen on; write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\""
-        )),
-    }
-}
-
-fn url(raw: ValueKind) -> Result<ValueKind, String> {
-    let text = named(raw, "an address")?;
-    // The text itself is not shown: somebody may have put a password into it.
-    let url = reqwest::Url::parse(&text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let Some(url) = url else {
-        return Err(
-            "is no http or https address; write for example \"https://bridge.example.com\"".to_owned(),
-        );
-    };
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return Err("may hold a scheme, a host, a port and a path, and nothing else".to_owned());
-    }
-    Ok(text.trim_end_matches('/').to_owned().into())
-}
-
-fn database(raw: ValueKind) -> Result<ValueKind, String> {
-    let text = named(raw, "a database")?;
-    match text.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() && !path.starts_with(':') => Ok(text.into()),
-        // Not shown: an address of another database may hold a password.
-        _ => Err(
-            "is no database of this version; write sqlite://PATH, such as \"sqlite://data/chatbridge.db\""
-                .to_owned(),
-        ),
-    }
-}
-
-fn api_version(raw: ValueKind) -> Result<ValueKind, String> {
-    let text = named(raw, "a version")?;
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    match text.strip_prefix('v').and_then(|version| version.split_once('.')) {
-        Some((major, minor)) if digits(major) && digits(minor) => Ok(text.into()),
-        _ => Err(format!(
-            "{text:?} is no version of the Graph API; write for example \"v26.0\""
-        )),
-    }
-}
-
-fn template(raw: ValueKind) -> Result<ValueKind, String> {
-    let text = named(raw, "a template")?;
-    match Template::try_from(text.clone()) {
-        Ok(_) => Ok(text.into()),
-        Err(message) => Err(format!("{text:?} {message}")),
-    }
-}
-
-fn choice(raw: ValueKind, words: &[&str]) -> Result<ValueKind, String> {
-    let text = named(raw, "one of its words")?;
-    if words.contains(&text.as_str()) {
-        Ok(text.into())
-    } else {
-        Err(format!(
-            "{text:?} is not known here; write {}",
-            super::nearest::or(words)
-        ))
     }
 }

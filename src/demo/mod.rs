@@ -176,6 +176,7 @@ impl Stage {
                     ("api_base", &format!("{}/api", slack.url())),
                     ("bot_token", self.slack.token()),
                     ("signing_secret", self.slack.signing_secret().expose_secret()),
+                    ("reaction", "eyes"),
                 ],
             ),
             table(

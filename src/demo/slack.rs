@@ -3,6 +3,8 @@
 //! It checks the calls of its Web API as the real one does and refuses them with the real words (docs.slack.dev, the
 //! pages of the methods). Whatever the outcome, the status is 200 and `ok` tells.
 
+mod surface;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +54,7 @@ struct Shared {
     signing_secret: SecretString,
     scene: Scene,
     messages: Mutex<Vec<Value>>,
+    surface: Mutex<surface::Surface>,
     connected: watch::Sender<bool>,
 }
 
@@ -63,6 +66,7 @@ impl Slack {
             signing_secret: SecretString::from(server::secret()),
             scene,
             messages: Mutex::default(),
+            surface: Mutex::default(),
             connected: watch::Sender::new(false),
         }))
     }
@@ -92,6 +96,7 @@ impl Slack {
             .route("/api/chat.postMessage", post(post_message))
             .route("/api/conversations.replies", get(replies).post(replies))
             .route("/api/conversations.history", get(history).post(history))
+            .merge(surface::router())
             .fallback(|| async { refusal("unknown_method") })
             .with_state(self.clone());
         Server::start(router).await
@@ -164,6 +169,10 @@ impl Slack {
 
     fn messages(&self) -> MutexGuard<'_, Vec<Value>> {
         self.0.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn surface(&self) -> MutexGuard<'_, surface::Surface> {
+        self.0.surface.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refuses(&self, headers: &HeaderMap) -> Option<Json<Value>> {

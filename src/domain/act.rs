@@ -36,7 +36,7 @@ pub struct Withdrawal {
     pub platform_id: String,
 }
 
-/// A person pressed a button or gave a command.
+/// A person pressed a button, gave a command, or stopped the bot.
 #[derive(Debug, Clone)]
 pub struct Act {
     /// The installation that it reached.
@@ -47,7 +47,7 @@ pub struct Act {
     pub on: Whereabouts,
     /// What is done.
     pub deed: Deed,
-    /// What the thread gets to read once it is done, as it is sent.
+    /// What the thread gets to read once it is done, as it is sent; nothing if there was nothing to do.
     pub say: Option<String>,
     /// What is said elsewhere once it is done.
     pub alert: Option<Alert>,
@@ -60,6 +60,11 @@ pub struct Act {
 pub enum Whereabouts {
     /// The one that got this part.
     Delivery(DeliveryId),
+    /// The one of these names, if it is known.
+    Known {
+        /// The thread's names, strongest first.
+        identifiers: Vec<Identifier>,
+    },
     /// This one; it is opened if it is not known, and replies go where the route says from now on.
     Place {
         /// The thread's names, strongest first.
@@ -85,6 +90,9 @@ pub enum Deed {
     },
     /// The bot falls silent on the thread: a person is to answer.
     CallPerson,
+    /// What was written before the act is not answered any more: its messages end, a question that is with the agent
+    /// is dropped, and parts that nobody began to send stay unsent.
+    Stop,
     /// An answer was helpful, or not.
     Rate {
         /// Who says so, by the platform's name: a later word of the same person replaces the earlier one.
@@ -101,6 +109,7 @@ impl Deed {
             Self::Explain => "explained",
             Self::Reset { .. } => "reset",
             Self::CallPerson => "person_called",
+            Self::Stop => "stopped",
             Self::Rate { helpful: true, .. } => "helpful",
             Self::Rate { helpful: false, .. } => "not_helpful",
         }

@@ -7,6 +7,7 @@ use super::account::{AccountKey, AliasKey, DedupKey};
 use super::act::{Act, Edit, Withdrawal};
 use super::clock::Time;
 use super::identity::{Identifier, IdentityChange};
+use super::ids::ClaimToken;
 
 /// One thing out of a webhook, after the channel has read it and before the store has seen it.
 #[derive(Debug, Clone)]
@@ -146,6 +147,8 @@ pub enum Accepted {
     },
     /// An act that was done, by its label. Something may be said because of it.
     Done(&'static str),
+    /// An answer was called off. If it was being asked for, with the claim of that turn, which is nobody's any more.
+    Stopped(Option<ClaimToken>),
     /// A receipt, a change or an act that concerns nothing we know, or comes too late.
     Unknown,
 }
@@ -160,6 +163,7 @@ impl Accepted {
             Self::Duplicate => "duplicate",
             Self::Applied { .. } => "applied",
             Self::Done(label) => label,
+            Self::Stopped(_) => "stopped",
             Self::Unknown => "unknown",
         }
     }

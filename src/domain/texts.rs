@@ -18,6 +18,12 @@ pub struct Texts {
     pub person_called: String,
     /// When somebody had the conversation forgotten.
     pub forgotten: String,
+    /// When somebody stopped the bot before it had answered.
+    pub stopped: String,
+    /// What the bot does while an answer is on its way, said behind its name.
+    pub thinking: String,
+    /// What stands above the questions that are suggested.
+    pub suggestions: String,
     /// How the command is used; `{command}` stands for its name.
     pub help: String,
     /// What stands on the button for a helpful answer.

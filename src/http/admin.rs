@@ -18,7 +18,7 @@ use super::errors::ApiError;
 use super::guard::Guard;
 use super::sessions::Sessions;
 use crate::domain::Clock;
-use crate::telemetry::{self, OLDEST_WAITING, WAITING};
+use crate::telemetry::{self, DEAD_LETTERS, OLDEST_WAITING, UNKNOWN, WAITING};
 
 /// How long the store may take to say what waits.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -114,8 +114,11 @@ impl<B: Backend> Gauges<B> {
                 let age = backlog
                     .oldest
                     .map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest));
-                let waiting = u32::try_from(backlog.waiting).unwrap_or(u32::MAX);
-                metrics::gauge!(WAITING).set(waiting);
+                let number = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+                metrics::gauge!(WAITING).set(number(backlog.waiting));
+                metrics::gauge!(UNKNOWN).set(number(backlog.unknown));
+                metrics::gauge!(DEAD_LETTERS, "kind" => "message").set(number(backlog.dead_messages));
+                metrics::gauge!(DEAD_LETTERS, "kind" => "delivery").set(number(backlog.dead_deliveries));
                 metrics::gauge!(OLDEST_WAITING).set(age.as_secs_f64());
             }
             Ok(Err(error)) => tracing::warn!(%error, "the store does not say what waits"),
@@ -175,6 +178,11 @@ mod tests {
         assert_eq!(status, 200);
         assert!(text.contains("chatbridge_waiting_messages 3"), "{text}");
         assert!(text.contains("chatbridge_oldest_waiting_seconds 60"), "{text}");
+        assert!(text.contains("chatbridge_unknown_deliveries 1"), "{text}");
+        assert!(
+            text.contains("chatbridge_dead_letters{kind=\"message\"} 2"),
+            "{text}"
+        );
     }
 
     #[tokio::test]

@@ -49,7 +49,7 @@ pub enum ApiError {
     /// Work is not possible now; with the reason's code and words.
     #[error("{message}")]
     NotReady {
-        /// `store_unavailable` or `agent_refused`.
+        /// `store_unavailable`, `agent_refused` or `not_connected`.
         code: &'static str,
         /// Why, and what the operator can do.
         message: Cow<'static, str>,

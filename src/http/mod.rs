@@ -4,12 +4,14 @@
 //! connections and bounds what one may cost. [`guard`], [`sessions`] and [`origin`] say who may speak to the admin
 //! listener.
 
+pub mod accepting;
 pub mod admin;
 mod body;
 pub mod cached;
 mod connection;
 pub mod errors;
 pub mod guard;
+mod leaving;
 pub mod origin;
 pub mod public;
 mod ready;

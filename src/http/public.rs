@@ -1,7 +1,6 @@
 //! The public listener: the webhooks of the channels that are on, and the probes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,20 +9,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, on};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use metrics::Counter;
 
 use super::Backend;
+use super::accepting::Accepting;
 use super::body::{Patience, discard, read};
 use super::errors::ApiError;
+use super::leaving;
 use super::ready::Probe;
-use super::sparing::Sparing;
 use super::visits;
 use crate::channel::signature::Unverified;
 use crate::channel::{Acknowledgement, Channel, Endpoint, Received, WebhookRequest};
-use crate::telemetry::WEBHOOKS;
-
-/// How often the log tells, for each route, why requests are turned away.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+use crate::crash_point::{self, Deed};
 
 /// What the public router serves.
 pub struct Public<B> {
@@ -47,12 +43,11 @@ impl<B: Backend> Public<B> {
                 let Ok(filter) = MethodFilter::try_from(endpoint.method.clone()) else {
                     continue;
                 };
-                let desk = Arc::new(Desk::new(
-                    self.backend.clone(),
-                    channel.clone(),
-                    endpoint.clone(),
-                    self.body_limit,
-                ));
+                let desk = Arc::new(Desk {
+                    accepting: Accepting::new(self.backend.clone(), channel.clone(), endpoint.path),
+                    endpoint: endpoint.clone(),
+                    limit: self.body_limit,
+                });
                 let serve = move |request| {
                     let desk = desk.clone();
                     async move { desk.serve(request).await }
@@ -66,7 +61,7 @@ impl<B: Backend> Public<B> {
                 router = router.route(path, get(move |request| visits::serve(channel, path, request)));
             }
         }
-        let probe = Arc::new(Probe::new(self.backend));
+        let probe = Arc::new(Probe::new(self.backend, self.channels));
         let off = self.off;
         router
             .route("/healthz", get(|| async { "ok" }))
@@ -88,77 +83,42 @@ fn unwanted(request: Request, error: ApiError) -> ApiError {
     error
 }
 
-async fn ready<B: Backend>(State(probe): State<Arc<Probe<B>>>) -> Result<&'static str, ApiError> {
-    probe.check().await.map(|()| "ready")
+async fn ready<B: Backend>(State(probe): State<Arc<Probe<B>>>) -> Result<String, ApiError> {
+    probe.check().await
 }
 
 /// Takes in what comes to one route of one channel.
 struct Desk<B> {
-    backend: Arc<B>,
-    channel: Arc<dyn Channel>,
+    accepting: Accepting<B>,
     endpoint: Endpoint,
     limit: u64,
-    accepted: Counter,
-    handshake: Counter,
-    ignored: Counter,
-    told: Sparing,
 }
 
 impl<B: Backend> Desk<B> {
-    fn new(backend: Arc<B>, channel: Arc<dyn Channel>, endpoint: Endpoint, limit: u64) -> Self {
-        let counter = |outcome: &'static str| metrics::counter!(WEBHOOKS, "channel" => channel.name(), "outcome" => outcome);
-        Self {
-            accepted: counter("accepted"),
-            handshake: counter("handshake"),
-            ignored: counter("ignored"),
-            told: Sparing::every(TELL_EVERY),
-            backend,
-            channel,
-            endpoint,
-            limit,
-        }
-    }
-
     async fn serve(&self, request: Request) -> Response {
-        match self.take_in(request).await {
-            Ok(answer) => acknowledge(answer),
-            Err(error) => {
-                self.turn_away(&error);
-                error.into_response()
+        let received = self.receive(request).await;
+        match self.accepting.accept(received).await {
+            Ok(answer) => {
+                let channel = self.accepting.channel.name();
+                crash_point::before_at(Deed::Acknowledge, channel);
+                let mut response = acknowledge(answer);
+                leaving::mark(&mut response, channel);
+                response
             }
+            Err(error) => error.into_response(),
         }
     }
 
-    /// Reads, verifies, understands and stores a request, in this order.
-    async fn take_in(&self, request: Request) -> Result<Acknowledgement, ApiError> {
+    /// Reads, verifies and understands a request, in this order.
+    async fn receive(&self, request: Request) -> Result<Received, ApiError> {
         let (parts, body) = request.into_parts();
         let body = read(&parts.headers, body, self.limit, Patience::USUAL).await?;
-        let received = self.channel.receive(WebhookRequest {
+        let received = self.accepting.channel.receive(WebhookRequest {
             endpoint: self.endpoint.clone(),
             query: parts.uri.query().map(str::to_owned),
             sealed: Unverified::new(parts.headers, body),
-        })?;
-        let counter = self.counter(&received);
-        let answer = self.backend.accept(&*self.channel, received).await?;
-        counter.increment(1);
-        Ok(answer)
-    }
-
-    fn counter(&self, received: &Received) -> &Counter {
-        match (&received.answer, received.arrivals.is_empty()) {
-            (_, false) => &self.accepted,
-            (Acknowledgement::Text(_), true) => &self.handshake,
-            (Acknowledgement::Empty, true) => &self.ignored,
-        }
-    }
-
-    fn turn_away(&self, error: &ApiError) {
-        metrics::counter!(WEBHOOKS, "channel" => self.channel.name(), "outcome" => error.outcome())
-            .increment(1);
-        if self.told.due() {
-            let (channel, code) = (self.channel.name(), error.code());
-            tracing::warn!(channel, path = self.endpoint.path, code, %error, "a webhook was turned away");
-        }
+        });
+        Ok(received?)
     }
 }
 

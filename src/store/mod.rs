@@ -7,27 +7,47 @@
 //! send. The row carries when it is due, and, while somebody works on it, the claim's token; a claim that is not
 //! settled until its lease ends is due again by itself.
 
+mod claimed;
+mod ends;
 mod error;
+mod look;
 pub mod operator;
+mod ops;
+mod plan;
+pub mod postgres;
+pub mod privacy;
+mod rows;
 mod seal;
+mod sql;
 pub mod sqlite;
+pub mod veil;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
 pub use error::StoreError;
+pub use look::{Found, Look, look};
 pub use seal::is_key;
+pub use sqlite::backup::Backup;
 
-use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, Settlement};
+use crate::domain::family::FamilyStore;
 use crate::domain::installation::InstallationStore;
 use crate::domain::message::{Accepted, Admission, Lane};
 use crate::domain::routing::Routes;
 use crate::domain::settings;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
+use crate::domain::{ClaimToken, Clock, Time};
 use operator::{
     AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
 };
+use privacy::PrivacyStore;
+use veil::Veiled;
 
 /// The two kinds of work that a thread can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,13 +85,19 @@ pub struct Claims<C> {
     pub lanes: Vec<LaneDue>,
 }
 
-/// What waits for an answer.
+/// What waits: for an answer, or for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
     /// Messages without an answer yet, and parts that are not sent yet.
     pub waiting: u64,
     /// When the oldest of them was accepted or made.
     pub oldest: Option<Time>,
+    /// Those parts of which nobody knows at the moment whether they were sent.
+    pub unknown: u64,
+    /// Messages that are dead letters.
+    pub dead_messages: u64,
+    /// Parts that are dead letters.
+    pub dead_deliveries: u64,
 }
 
 /// What the janitor removed.
@@ -85,7 +111,7 @@ pub struct Swept {
 
 /// What the daemon remembers. Each method is one transaction.
 #[async_trait]
-pub trait Store: InstallationStore {
+pub trait Store: InstallationStore + FamilyStore + PrivacyStore {
     /// Stores what arrived: keys, threads, messages and the work that follows from them. Returns what became of each,
     /// in the order given, after it is on the disk.
     async fn accept(&self, batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError>;
@@ -169,6 +195,30 @@ pub trait Store: InstallationStore {
     /// Forgets a dead letter. False if there is none by that id.
     async fn purge(&self, id: &str, now: Time) -> Result<bool, StoreError>;
 
+    /// Makes claims hold until `until` that are still the caller's. Returns their tokens.
+    async fn prolong(
+        &self,
+        work: Work,
+        keys: Vec<ClaimKey>,
+        until: Time,
+    ) -> Result<HashSet<ClaimToken>, StoreError>;
+
+    /// How long a claim holds, where others may take it over: it must be renewed while its work goes on. None where
+    /// this process works alone.
+    fn lease(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The clock that all who work on this store share, if they are several.
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        None
+    }
+
+    /// Waits until another process tells that there may be work. It may tell nothing: the table is the truth.
+    async fn hinted(&self) {
+        std::future::pending::<()>().await;
+    }
+
     /// The answers whose first part was delivered since this moment, counted by channel, hour and time to answer, in
     /// that order.
     async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError>;
@@ -180,14 +230,108 @@ pub trait Store: InstallationStore {
     async fn close(&self);
 }
 
+/// Why a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To serve, and brought up to date. On SQLite: alone.
+    Serve,
+    /// For a command, beside a daemon that may be running. Brought up to date too, if nobody serves it.
+    Command,
+}
+
+/// Opens the store that `store.url` names.
+pub async fn open(settings: &Settings, mode: Mode) -> Result<Arc<dyn Store>, StoreError> {
+    if settings.is_postgres() {
+        let store = postgres::PostgresStore::open(settings, mode).await?;
+        if mode == Mode::Serve {
+            tracing::info!(database = store.name(), lease = ?settings.lease, "database");
+        }
+        return Ok(Arc::new(Veiled::new(Arc::new(store), settings)?));
+    }
+    let store = sqlite::SqliteStore::open(settings, mode).await?;
+    if mode == Mode::Serve {
+        tracing::info!(path = %store.path().display(), "database");
+    }
+    Ok(Arc::new(Veiled::new(Arc::new(store), settings)?))
+}
+
+/// Brings the database up to date. Returns its name, and how many migrations ran.
+pub async fn migrate(settings: &Settings) -> Result<(String, usize), StoreError> {
+    if settings.is_postgres() {
+        let store = postgres::PostgresStore::open(settings, Mode::Command).await?;
+        let done = (store.name().to_owned(), store.migrated());
+        store.close().await;
+        return Ok(done);
+    }
+    let store = sqlite::SqliteStore::open(settings, Mode::Command).await?;
+    let done = (store.path().display().to_string(), store.migrated());
+    store.close().await;
+    Ok(done)
+}
+
+/// Copies a SQLite database into a new file, whoever uses it meanwhile.
+pub async fn backup(settings: &Settings, file: &Path) -> Result<Backup, StoreError> {
+    if settings.is_postgres() {
+        return Err(StoreError::Backup {
+            file: file.display().to_string(),
+            reason: "a PostgreSQL database is copied by its own means; run: pg_dump --format=custom --file=FILE URL, \
+                     with the URL of store.url"
+                .to_owned(),
+        });
+    }
+    sqlite::backup::backup(settings, file).await
+}
+
 /// Section `store` of the configuration.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The database: `sqlite://PATH`.
+    /// The database: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`. It may hold a password.
     pub url: String,
+    /// How long the claims of a replica hold that is not heard of: afterwards others take its work over. Only on
+    /// PostgreSQL.
+    #[serde(default = "lease", deserialize_with = "settings::duration")]
+    pub lease: Duration,
     /// What encrypts tokens: 32 bytes in base64. The first encrypts, all decrypt. If there is none, one is made in a file
     /// beside the database.
     #[serde(default, deserialize_with = "settings::secrets")]
     pub secret_key: Vec<SecretString>,
+    /// What encrypts the text of messages and answers: 32 bytes in base64. The first encrypts, all decrypt. If there is
+    /// none, texts are stored as they are.
+    #[serde(default, deserialize_with = "settings::secrets")]
+    pub text_key: Vec<SecretString>,
+    /// After so many days the text of what has ended is removed. If none, it stays.
+    #[serde(default)]
+    pub retention_days: Option<u32>,
+}
+
+/// The usual [`Settings::lease`].
+fn lease() -> Duration {
+    Duration::from_secs(15)
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            lease: lease(),
+            secret_key: Vec::new(),
+            text_key: Vec::new(),
+            retention_days: None,
+        }
+    }
+}
+
+impl Settings {
+    /// How long the text of what has ended stays; none: for good.
+    pub fn retention(&self) -> Option<Duration> {
+        Some(Duration::from_hours(24 * u64::from(self.retention_days?)))
+    }
+
+    /// Whether the database is a PostgreSQL server.
+    pub fn is_postgres(&self) -> bool {
+        ["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| self.url.starts_with(scheme))
+    }
 }

@@ -85,6 +85,18 @@ pub struct DeadQuery {
     pub kind: Option<String>,
     /// Only the one of this id.
     pub id: Option<String>,
+    /// Only this channel.
+    pub channel: Option<String>,
+    /// Only this account, as its channel calls it.
+    pub account: Option<String>,
+    /// Only the thread of this address.
+    pub address: Option<String>,
+    /// Only those given up for this reason.
+    pub code: Option<String>,
+    /// Only what was given up at this time or later.
+    pub since: Option<Time>,
+    /// Only what was given up at this time or earlier.
+    pub until: Option<Time>,
     /// At most so many.
     pub limit: u32,
 }

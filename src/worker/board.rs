@@ -3,6 +3,8 @@
 //! The board only holds hints; the store's table is the truth, and is asked again every second. A hint that comes
 //! while a claim is under way is kept, so no wake-up is lost between "nothing due" and "going to sleep".
 
+mod circles;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::retry::probe_wait;
 use crate::store::{LaneDue, Quota};
+pub(super) use circles::{Circles, CirclesOf};
 
 /// A place that was taken on a board. It is free again when this is dropped, however the work ends.
 pub(super) struct Place {
@@ -49,12 +52,9 @@ pub(super) struct Board {
     limit: u32,
     /// The group that a lane belongs to: what is limited, paused and held together.
     group_of: fn(&str) -> &str,
-    /// The family of groups that a lane belongs to, if there are any: what is paused and held together.
-    family_of: Option<FamilyOf>,
+    /// The circles of groups that a lane stands in, if there are any: what is paused and held together.
+    circles_of: Option<CirclesOf>,
 }
-
-/// Names a lane's family.
-pub(super) type FamilyOf = Box<dyn Fn(&str) -> String + Send + Sync>;
 
 /// How far a pause or a hold reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +63,16 @@ pub(super) enum Reach {
     Group,
     /// All groups of the family.
     Family,
+    /// All groups with the same credentials.
+    Access,
 }
 
 #[derive(Default)]
 struct State {
     lanes: HashMap<Lane, LaneNow>,
     groups: HashMap<Box<str>, Group>,
-    families: HashMap<Box<str>, Group>,
+    /// Circles that are or were paused or held. What is under way in them is counted by their groups.
+    circles: HashMap<Box<str>, Group>,
     round: u64,
 }
 
@@ -99,64 +102,14 @@ impl Board {
             wake: Notify::new(),
             limit: limit.max(1),
             group_of,
-            family_of: None,
+            circles_of: None,
         }
     }
 
-    /// The same, with groups that belong together.
-    pub(super) fn with_families(limit: u32, group_of: fn(&str) -> &str, family_of: FamilyOf) -> Self {
-        Self {
-            family_of: Some(family_of),
-            ..Self::new(limit, group_of)
-        }
-    }
-
-    /// The family of a lane, if lanes have families here.
-    fn family(&self, lane: &str) -> Option<Box<str>> {
-        Some(self.family_of.as_ref()?(lane).into())
-    }
-
-    /// Changes how much of a lane's group and family is under way.
+    /// Changes how much of a lane's group is under way.
     fn count(&self, state: &mut State, lane: &str, change: impl Fn(u32) -> u32) {
         let group = self.group(state, lane);
         group.under_way = change(group.under_way);
-        if let Some(family) = self.family(lane) {
-            let family = state.families.entry(family).or_default();
-            family.under_way = change(family.under_way);
-        }
-    }
-
-    /// How many places a lane's group and family have free at this time.
-    fn free(&self, state: &State, lane: &str, at: Time) -> u32 {
-        let group = state.groups.get((self.group_of)(lane));
-        let family = self.family(lane).and_then(|family| state.families.get(&family));
-        let free = group.map_or(self.limit, |group| group.free(self.limit, at));
-        family.map_or(free, |family| free.min(family.free(u32::MAX, at)))
-    }
-
-    /// Until when a lane's group or family is paused.
-    fn blocked(&self, state: &State, lane: &str) -> Option<Time> {
-        let group = state.groups.get((self.group_of)(lane));
-        let family = self.family(lane).and_then(|family| state.families.get(&family));
-        group
-            .and_then(|group| group.blocked_until)
-            .max(family.and_then(|family| family.blocked_until))
-    }
-
-    /// What a pause or a hold of this reach concerns.
-    fn reached<'s>(&self, state: &'s mut State, lane: &str, reach: Reach) -> &'s mut Group {
-        match self.family(lane) {
-            Some(family) if reach == Reach::Family => state.families.entry(family).or_default(),
-            _ => self.group(state, lane),
-        }
-    }
-
-    /// The name under which what this reach concerns waits in the store.
-    pub(super) fn held_name(&self, lane: &Lane, reach: Reach) -> String {
-        match self.family(lane) {
-            Some(family) if reach == Reach::Family => family.into(),
-            _ => (self.group_of)(lane).to_owned(),
-        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -257,9 +210,7 @@ impl Board {
     }
 
     fn holds(&self, state: &State, lane: &str) -> bool {
-        let group = state.groups.get((self.group_of)(lane));
-        let family = self.family(lane).and_then(|family| state.families.get(&family));
-        group.into_iter().chain(family).any(|group| group.hold.is_some())
+        self.around(state, lane).any(|group| group.hold.is_some())
     }
 
     /// Whether this lane waits for its operator.
@@ -281,15 +232,15 @@ impl Board {
         self.wake.notify_one();
     }
 
-    /// The group or family of this lane gets nothing until then.
+    /// What this reach concerns gets nothing until then.
     pub(super) fn block(&self, lane: &Lane, reach: Reach, until: Time) {
         let mut state = self.state();
         let group = self.reached(&mut state, lane, reach);
         group.blocked_until = group.blocked_until.max(Some(until));
     }
 
-    /// The group or family of this lane waits for its operator; it is probed at the time that is returned. True in
-    /// second place if that is news.
+    /// What this reach concerns waits for its operator; it is probed at the time that is returned. True in second place
+    /// if that is news.
     pub(super) fn hold(&self, lane: &Lane, reach: Reach, why: String, now: Time) -> (Time, bool) {
         let mut state = self.state();
         let group = self.reached(&mut state, lane, reach);
@@ -309,10 +260,14 @@ impl Board {
         (until, news)
     }
 
-    /// The group or family of this lane works. True if it was held.
+    /// What this reach concerns works. True if it was held.
     pub(super) fn unhold(&self, lane: &Lane, reach: Reach) -> bool {
         let mut state = self.state();
-        let group = self.reached(&mut state, lane, reach);
+        let group = match self.circle(lane, reach) {
+            Some(name) => state.circles.get_mut(&*name),
+            None => state.groups.get_mut((self.group_of)(lane)),
+        };
+        let Some(group) = group else { return false };
         let held = group.hold.take().is_some();
         if held {
             group.blocked_until = None;
@@ -320,16 +275,21 @@ impl Board {
         held
     }
 
-    /// Who is held, and why.
+    /// Who is held, and why. A circle in which nobody stands any more holds nobody.
     pub(super) fn held(&self) -> Vec<(String, String)> {
         let state = self.state();
-        let mut held = Vec::new();
-        for (name, group) in state.groups.iter().chain(&state.families) {
-            if let Some(hold) = &group.hold {
-                held.push((name.to_string(), hold.why.clone()));
-            }
-        }
-        held
+        let stands = |circle: &str| {
+            let mut groups = state.groups.keys();
+            groups.any(|group| self.circles(group).any(|name| name == circle))
+        };
+        let circles = state.circles.iter();
+        let circles = circles.filter(|(name, circle)| circle.hold.is_some() && stands(name));
+        state
+            .groups
+            .iter()
+            .chain(circles)
+            .filter_map(|(name, group)| Some((name.to_string(), group.hold.as_ref()?.why.clone())))
+            .collect()
     }
 
     /// Who pauses, and until when; those who are held are not among them.
@@ -380,8 +340,12 @@ impl Board {
 }
 
 impl Group {
+    fn is_blocked(&self, now: Time) -> bool {
+        self.blocked_until.is_some_and(|until| until > now)
+    }
+
     fn free(&self, limit: u32, now: Time) -> u32 {
-        if self.blocked_until.is_some_and(|until| until > now) {
+        if self.is_blocked(now) {
             return 0;
         }
         let limit = if self.hold.is_some() { 1 } else { limit };

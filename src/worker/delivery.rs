@@ -10,11 +10,14 @@ use tracing::{debug, error, info, warn};
 
 use super::Parts;
 use super::board::{Board, Place, Reach};
+use super::leases::Leases;
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
+use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Lane;
 use crate::store::{StoreError, Work};
+use crate::telemetry::{DELIVERIES, HELD_ACCOUNTS, TIME_TO_ANSWER};
 
 /// How long a part waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -31,6 +34,7 @@ pub(super) struct Delivery {
     pub(super) board: Arc<Board>,
     pub(super) tasks: TaskTracker,
     pub(super) lease: Duration,
+    pub(super) leases: Arc<Leases>,
 }
 
 impl Delivery {
@@ -41,16 +45,13 @@ impl Delivery {
         if quotas.is_empty() {
             return Ok(Vec::new());
         }
-        match self
-            .parts
-            .store
-            .claim_sends(quotas.clone(), now, now.plus(self.lease))
-            .await
-        {
+        let until = now.plus(self.lease);
+        match self.parts.store.claim_sends(quotas.clone(), now, until).await {
             Ok(claims) => {
                 let mut got: HashMap<Lane, u32> = HashMap::new();
                 for claim in &claims.claims {
                     *got.entry(claim.key.lane.clone()).or_default() += 1;
+                    self.leases.begin(Work::Send, &claim.key, until);
                 }
                 self.board.claimed(&quotas, &got, claims.lanes);
                 Ok(claims.claims)
@@ -75,6 +76,7 @@ impl Delivery {
     pub(super) async fn work(&self, claim: SendClaim) {
         let mut next = Some(claim);
         while let Some(claim) = next {
+            let _holding = self.leases.hold(&claim.key);
             let Some(channel) = self.parts.channel(&claim.thread.account) else {
                 let at = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
                 let outcome = SendOutcome::Again {
@@ -91,13 +93,21 @@ impl Delivery {
             } else {
                 self.send(&claim, &*channel).await
             };
+            // Without its lease it is another's to look for, and to settle.
+            let Some(outcome) = outcome else {
+                count(channel.name(), "lease_lost");
+                break;
+            };
             let goes_on = matches!(outcome, SendOutcome::Sent { .. } | SendOutcome::Dead { .. });
             next = self.settle(&claim, outcome, goes_on).await;
         }
     }
 
-    async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> SendOutcome {
-        match channel.send(claim).await {
+    async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
+        crash_point::before_at(Deed::Send, channel.name());
+        let result = self.leases.within(&claim.key, channel.send(claim)).await;
+        crash_point::after_at(Deed::Send, channel.name());
+        Some(match result? {
             Ok(sent) => {
                 self.release(&claim.key.lane).await;
                 let now = self.parts.clock.now();
@@ -105,14 +115,14 @@ impl Delivery {
                 count(channel.name(), "sent");
                 if let Some(asked_at) = claim.asked_at {
                     let took = now.since(asked_at).as_secs_f64();
-                    histogram!("chatbridge_time_to_answer_seconds", "channel" => channel.name()).record(took);
+                    histogram!(TIME_TO_ANSWER, "channel" => channel.name()).record(took);
                 }
                 SendOutcome::Sent {
                     platform_id: sent.platform_id,
                 }
             }
             Err(refusal) => self.refused(claim, channel, &refusal),
-        }
+        })
     }
 
     fn refused(&self, claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOutcome {
@@ -143,6 +153,7 @@ impl Delivery {
                     Scope::Thread => {}
                     Scope::Account => self.board.block(&claim.key.lane, Reach::Group, now.plus(after)),
                     Scope::Family => self.board.block(&claim.key.lane, Reach::Family, now.plus(after)),
+                    Scope::Access => self.board.block(&claim.key.lane, Reach::Access, now.plus(after)),
                 }
                 SendOutcome::Again {
                     at: now.plus(after),
@@ -161,6 +172,7 @@ impl Delivery {
             }
             SendDisposition::Hold => self.hold(claim, channel, refusal, Reach::Group),
             SendDisposition::HoldFamily => self.hold(claim, channel, refusal, Reach::Family),
+            SendDisposition::HoldAccess => self.hold(claim, channel, refusal, Reach::Access),
             SendDisposition::Dead => dead(claim, channel, refusal),
         }
     }
@@ -191,13 +203,16 @@ impl Delivery {
 
     fn note_held(&self) {
         let held = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
-        metrics::gauge!("chatbridge_held_accounts").set(f64::from(held));
+        metrics::gauge!(HELD_ACCOUNTS).set(f64::from(held));
     }
 
     /// Looks for a part that may have been sent, and decides by what it finds.
-    async fn look(&self, claim: &SendClaim, channel: &dyn Channel) -> SendOutcome {
+    async fn look(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
         let now = self.parts.clock.now();
-        match channel.look_up(claim).await {
+        crash_point::before_at(Deed::LookForSend, channel.name());
+        let found = self.leases.within(&claim.key, channel.look_up(claim)).await;
+        crash_point::after_at(Deed::LookForSend, channel.name());
+        Some(match found? {
             LookUp::Found { platform_id } => {
                 info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
                 super::count_unknown(channel.name(), "found");
@@ -218,7 +233,7 @@ impl Delivery {
                     reason: reason.into(),
                 }
             }
-        }
+        })
     }
 
     /// The attempts of a part that keeps getting lost end too.
@@ -243,14 +258,14 @@ impl Delivery {
 
     /// The account works again: what was held goes on at once.
     async fn release(&self, lane: &Lane) {
-        for reach in [Reach::Group, Reach::Family] {
+        for reach in [Reach::Group, Reach::Family, Reach::Access] {
             if self.board.unhold(lane, reach) {
                 self.revive(lane, reach).await;
             }
         }
     }
 
-    /// What was held for this account, or for its family, is due now.
+    /// What was held for this account, or for those that this reach concerns, is due now.
     pub(super) async fn revive(&self, lane: &Lane, reach: Reach) {
         self.board.unhold(lane, reach);
         self.note_held();
@@ -281,15 +296,21 @@ impl Delivery {
             SendOutcome::Unknown { look_at, .. } => Some(*look_at),
             SendOutcome::Sent { .. } | SendOutcome::Dead { .. } => None,
         };
-        let settlement = Settlement {
+        let mut settlement = Settlement {
             outcome,
             at,
             claim_next,
             lease_until: at.plus(self.lease),
         };
         let next = loop {
+            settlement.lease_until = self.parts.clock.now().plus(self.lease);
             match self.parts.store.settle(claim.clone(), settlement.clone()).await {
-                Ok(next) => break next,
+                Ok(next) => {
+                    if let Some(next) = &next {
+                        self.leases.begin(Work::Send, &next.key, settlement.lease_until);
+                    }
+                    break next;
+                }
                 Err(error @ (StoreError::Fenced | StoreError::Closed)) => {
                     warn!(delivery = %claim.delivery, %error, "the outcome of a send was not stored");
                     break None;
@@ -318,5 +339,5 @@ fn dead(claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOu
 }
 
 fn count(channel: &'static str, outcome: &'static str) {
-    counter!("chatbridge_deliveries_total", "channel" => channel, "outcome" => outcome).increment(1);
+    counter!(DELIVERIES, "channel" => channel, "outcome" => outcome).increment(1);
 }

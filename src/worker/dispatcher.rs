@@ -5,20 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::board::{Board, Place, Reach};
 use super::delivery::Delivery;
+use super::leases::Leases;
+use super::stops::Stops;
 use super::{Parts, TooOld};
 use crate::agent::livechatai::Links;
 use crate::agent::{AgentError, Answer, Disposition, Question};
 use crate::channel::Channel;
+use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::turn::{Apology, Burial, CompletedTurn, Deferral, End, TurnClaim};
 use crate::store::{StoreError, Work};
+use crate::telemetry::{HELD_AGENTS, TURNS};
 
 /// How long a lane waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -26,12 +31,21 @@ const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
 /// How long between two tries to store an answer that is at hand.
 const STORE_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long what was shown to people may take to be taken back before the daemon ends.
+const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(3);
+
 /// The dispatcher.
 pub(super) struct Dispatcher {
     pub(super) parts: Parts,
     pub(super) board: Arc<Board>,
     pub(super) delivery: Arc<Delivery>,
     pub(super) lease: Duration,
+    pub(super) leases: Arc<Leases>,
+    pub(super) stops: Arc<Stops>,
+    /// What shows people that an answer is on its way.
+    pub(super) shown: TaskTracker,
+    /// Cancelled when the daemon ends, so that all of that is taken back.
+    pub(super) ending: CancellationToken,
 }
 
 impl Dispatcher {
@@ -42,16 +56,13 @@ impl Dispatcher {
         if quotas.is_empty() {
             return Ok(Vec::new());
         }
-        match self
-            .parts
-            .store
-            .claim_turns(quotas.clone(), now, now.plus(self.lease))
-            .await
-        {
+        let until = now.plus(self.lease);
+        match self.parts.store.claim_turns(quotas.clone(), now, until).await {
             Ok(claims) => {
                 let mut got: HashMap<Lane, u32> = HashMap::new();
                 for claim in &claims.claims {
                     *got.entry(claim.key.lane.clone()).or_default() += 1;
+                    self.leases.begin(Work::Turn, &claim.key, until);
                 }
                 self.board.claimed(&quotas, &got, claims.lanes);
                 Ok(claims.claims)
@@ -67,6 +78,8 @@ impl Dispatcher {
     pub(super) async fn work(&self, claim: TurnClaim) {
         let lane = claim.key.lane.clone();
         let place = Place::of(&self.board, &lane);
+        let _holding = self.leases.hold(&claim.key);
+        let under_way = self.stops.begin(claim.key.token);
         let Some(channel) = self.parts.channel(&claim.thread.account) else {
             let until = self.parts.clock.now().plus(CHANNEL_OFF_WAIT);
             self.defer(
@@ -86,32 +99,53 @@ impl Dispatcher {
             self.bury(&claim, burial).await;
             return;
         }
-        let asked = {
-            let _presence = self.presence(&claim, &channel);
-            self.ask(&claim, &*channel).await
-        };
+        // Until this function returns, however it does.
+        let _presence = self.presence(&claim, &channel);
+        let asking = self.leases.within(&claim.key, self.ask(&claim, &*channel));
+        let asked = under_way.stopped.run_until_cancelled(asking).await;
         // The place is for asking; storing what came of it takes none.
         drop(place);
         match asked {
-            Ok(answer) => {
+            Some(None) => count(channel.name(), "lease_lost"),
+            Some(Some(Ok(answer))) => {
                 self.release(&lane).await;
                 self.complete(&claim, &*channel, answer).await;
             }
-            Err(refusal) => self.give_up_or_defer(&claim, &*channel, &refusal).await,
+            Some(Some(Err(refusal))) => self.give_up_or_defer(&claim, &*channel, &refusal).await,
+            None => {
+                info!(turn = %claim.turn, "called off by a person: the question is dropped");
+                count(channel.name(), "stopped");
+                self.board.hint(&lane, self.parts.clock.now());
+            }
+        }
+    }
+
+    /// Takes back what is shown of answers that are on their way, because the daemon ends.
+    pub(super) async fn take_back(&self) {
+        self.ending.cancel();
+        self.shown.close();
+        if tokio::time::timeout(TAKEN_BACK_WITHIN, self.shown.wait())
+            .await
+            .is_err()
+        {
+            warn!("not everybody could be shown any more that no answer is on its way for now");
         }
     }
 
     /// Lets the person see that an answer is on its way, until the result is dropped; not where none may come, because
     /// an operator must act first. The question does not wait for it.
-    fn presence(&self, claim: &TurnClaim, channel: &Arc<dyn Channel>) -> Option<AbortOnDropHandle<()>> {
+    fn presence(&self, claim: &TurnClaim, channel: &Arc<dyn Channel>) -> Option<DropGuard> {
         let held = self.board.is_held(&claim.key.lane)
             || self.delivery.board.is_held(&send_lane(&claim.thread.account));
         if held {
             return None;
         }
         let (claim, channel) = (claim.clone(), channel.clone());
-        let shown = tokio::spawn(async move { channel.working(&claim).await });
-        Some(AbortOnDropHandle::new(shown))
+        let over = self.ending.child_token();
+        let until = over.clone();
+        self.shown
+            .spawn(async move { channel.working(&claim, until).await });
+        Some(over.drop_guard())
     }
 
     /// A turn that waited so long that it is too old, or that no reply could reach its person.
@@ -164,15 +198,19 @@ impl Dispatcher {
             after: thread.answer_id.clone(),
         };
         if claim.ambiguous {
-            if let Some(answer) = self.parts.agent.look_up(&question).await? {
+            crash_point::before(Deed::LookForAnswer);
+            let found = self.parts.agent.look_up(&question).await;
+            crash_point::after(Deed::LookForAnswer);
+            if let Some(answer) = found? {
                 info!(turn = %claim.turn, "the answer of an earlier attempt was found");
                 count(channel.name(), "found");
                 return Ok(answer);
             }
+            info!(turn = %claim.turn, "an earlier attempt left no answer to be found: it is asked again");
             count(channel.name(), "asked_again");
         }
         debug!(turn = %claim.turn, attempt = claim.attempt, messages = claim.messages.len(), "asking");
-        match self.parts.agent.ask(&question).await {
+        match self.put(&question).await {
             Err(AgentError {
                 disposition: Disposition::ForgetConversation,
                 ..
@@ -180,10 +218,17 @@ impl Dispatcher {
                 info!(turn = %claim.turn, "the agent no longer knows the conversation; asking without it");
                 question.conversation_id = None;
                 question.after = None;
-                self.parts.agent.ask(&question).await
+                self.put(&question).await
             }
             other => other,
         }
+    }
+
+    async fn put(&self, question: &Question) -> Result<Answer, AgentError> {
+        crash_point::before(Deed::Ask);
+        let answer = self.parts.agent.ask(question).await;
+        crash_point::after(Deed::Ask);
+        answer
     }
 
     async fn complete(&self, claim: &TurnClaim, channel: &dyn Channel, answer: Answer) {
@@ -206,10 +251,18 @@ impl Dispatcher {
         };
         let (turn, messages) = (claim.turn, claim.messages.len());
         let result = self
-            .until_stored(|| self.parts.store.complete_turn(claim.clone(), done.clone()))
+            .until_stored(|| async {
+                let mut done = done.clone();
+                // It may be stored much later than it came.
+                done.lease_until = self.parts.clock.now().plus(self.delivery.lease);
+                let until = done.lease_until;
+                let next = self.parts.store.complete_turn(claim.clone(), done).await?;
+                Ok(next.map(|send| (send, until)))
+            })
             .await;
         match result {
-            Ok(Some(send)) => {
+            Ok(Some((send, until))) => {
+                self.leases.begin(Work::Send, &send.key, until);
                 info!(%turn, messages, thread = %send.key.thread, "answered");
                 count(channel.name(), "answered");
                 self.delivery.spawn(send, place);
@@ -290,7 +343,7 @@ impl Dispatcher {
 
     fn note_held(&self) {
         let held = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
-        metrics::gauge!("chatbridge_held_agents").set(f64::from(held));
+        metrics::gauge!(HELD_AGENTS).set(f64::from(held));
     }
 
     async fn bury_refused(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
@@ -353,5 +406,5 @@ impl Dispatcher {
 }
 
 fn count(channel: &str, outcome: &'static str) {
-    counter!("chatbridge_turns_total", "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
+    counter!(TURNS, "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
 }

@@ -1,11 +1,13 @@
 //! The way in: from what a channel read to what the store has.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
 
 use super::board::Board;
+use super::stops::Stops;
 use super::{Parts, TooOld};
 use crate::channel::{Acknowledgement, Channel, Received};
 use crate::domain::Time;
@@ -13,6 +15,7 @@ use crate::domain::account::AccountKey;
 use crate::domain::message::{Accepted, Admission, Arrival, Inbound, Lane, Treatment};
 use crate::domain::routing::send_lane;
 use crate::store::StoreError;
+use crate::telemetry::{BILLABLE, FEEDBACK, MESSAGES, RECEIPTS};
 
 /// A platform may report on a part before its answer to our sending has been stored. Such a receipt is looked at once
 /// more after this time; if the daemon ends in between, the platform's next receipt tells the same.
@@ -24,6 +27,7 @@ pub struct Intake {
     pub(super) parts: Parts,
     pub(super) turns: Arc<Board>,
     pub(super) sends: Arc<Board>,
+    pub(super) stops: Arc<Stops>,
 }
 
 /// Whom to wake for an arrival once it is stored.
@@ -33,6 +37,8 @@ struct Hint {
     at: Time,
     due_at: Time,
     noticed: bool,
+    /// What a receipt tells.
+    stage: Option<Cow<'static, str>>,
 }
 
 impl Intake {
@@ -45,7 +51,7 @@ impl Intake {
     ) -> Result<Acknowledgement, StoreError> {
         let name = channel.name();
         for reason in &received.dropped {
-            counter!("chatbridge_messages_total", "channel" => name, "outcome" => *reason).increment(1);
+            counter!(MESSAGES, "channel" => name, "outcome" => *reason).increment(1);
         }
         for farewell in &received.farewells {
             channel.farewell(farewell).await?;
@@ -58,6 +64,11 @@ impl Intake {
                 .await?;
             if !early.is_empty() {
                 self.clone().look_again(name, early);
+            }
+        }
+        for aside in received.asides {
+            if let Some(channel) = self.parts.channel(&aside.account) {
+                tokio::spawn(async move { channel.aside(&aside).await });
             }
         }
         Ok(received.answer)
@@ -160,8 +171,7 @@ impl Intake {
     }
 
     fn follow_up(&self, channel: &'static str, outcome: &Accepted, hint: &Hint) {
-        counter!("chatbridge_messages_total", "channel" => channel, "outcome" => outcome.label())
-            .increment(1);
+        counter!(MESSAGES, "channel" => channel, "outcome" => outcome.label()).increment(1);
         match outcome {
             Accepted::Queued => {
                 self.turns.hint(&hint.lane, hint.due_at);
@@ -172,19 +182,27 @@ impl Intake {
             Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.at),
             Accepted::Done(label) => {
                 if matches!(*label, "helpful" | "not_helpful") {
-                    counter!("chatbridge_feedback_total", "channel" => channel, "verdict" => *label)
-                        .increment(1);
+                    counter!(FEEDBACK, "channel" => channel, "verdict" => *label).increment(1);
+                }
+                self.sends.hint(&send_lane(&hint.account), hint.at);
+            }
+            Accepted::Stopped(asking) => {
+                if let Some(claim) = asking {
+                    self.stops.stop(*claim);
                 }
                 self.sends.hint(&send_lane(&hint.account), hint.at);
             }
             Accepted::Applied { found, billed } => {
+                if let Some(stage) = &hint.stage {
+                    counter!(RECEIPTS, "channel" => channel, "stage" => stage.clone()).increment(1);
+                }
                 if *found {
                     super::count_unknown(channel, "found");
                     self.sends.hint(&send_lane(&hint.account), hint.at);
                 }
                 if *billed {
                     let number = hint.account.account().to_owned();
-                    counter!("chatbridge_billable_messages_total", "number" => number).increment(1);
+                    counter!(BILLABLE, "number" => number).increment(1);
                 }
             }
             _ => {}
@@ -218,5 +236,9 @@ fn hint(admission: &Admission) -> Hint {
         at: admission.at,
         due_at: admission.at.plus(admission.wait.min(admission.max_wait)),
         noticed,
+        stage: match &admission.arrival {
+            Arrival::Receipt(receipt) => Some(receipt.fate.stage().1),
+            _ => None,
+        },
     }
 }

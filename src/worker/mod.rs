@@ -10,6 +10,9 @@ mod dispatcher;
 mod held;
 mod intake;
 mod janitor;
+mod leases;
+mod stops;
+mod tally;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +35,13 @@ use crate::domain::routing::{Routes, send_lane};
 use crate::domain::texts::Texts;
 use crate::domain::{Clock, settings};
 use crate::store::{Store, StoreError, Work};
+use crate::telemetry::SENDS_UNKNOWN;
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
+use janitor::Janitor;
+use leases::Leases;
+use stops::Stops;
 
 /// Section `turn` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -75,8 +82,9 @@ pub struct RetrySettings {
     pub delivery: Schedule,
 }
 
-/// How often the store is asked whether there is work that nobody told of: a command's, another process's.
-const POLL: Duration = Duration::from_secs(1);
+/// How often the store is asked, if nothing else is wanted, whether there is work that nobody told of: a command's,
+/// another process's.
+pub const POLL: Duration = Duration::from_secs(1);
 
 /// How long a worker waits after the store failed it.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -118,6 +126,10 @@ pub struct Parts {
     pub texts: Texts,
     /// Whether sources are listed.
     pub links: Links,
+    /// How often the store is asked whether there is work that nobody told of.
+    pub poll: Duration,
+    /// How long the text of what has ended stays; none: for good.
+    pub retention: Option<Duration>,
 }
 
 impl Parts {
@@ -136,36 +148,46 @@ pub struct Workers {
     sends: Arc<Board>,
     dispatcher: Arc<Dispatcher>,
     delivery: Arc<Delivery>,
+    leases: Arc<Leases>,
+    stops: Arc<Stops>,
     tasks: TaskTracker,
 }
 
 impl Workers {
     /// Workers that have not begun yet.
     pub fn new(parts: Parts) -> Self {
-        metrics::gauge!("chatbridge_held_agents").set(0.0);
+        tally::begin(&parts.channels);
         let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
-        metrics::gauge!("chatbridge_held_accounts").set(0.0);
-        let sends = Arc::new(Board::with_families(
+        let sends = Arc::new(Board::with_circles(
             SENDS_PER_ACCOUNT,
             |lane| lane,
-            families(parts.channels.clone()),
+            circles(parts.channels.clone()),
         ));
         let tasks = TaskTracker::new();
+        let stops = Arc::new(Stops::default());
+        let leases = Arc::new(Leases::new(parts.store.lease(), parts.clock.clone()));
         let delivery = Arc::new(Delivery {
             parts: parts.clone(),
             board: sends.clone(),
             tasks: tasks.clone(),
-            lease: SEND_LEASE,
+            lease: leases.span_or(SEND_LEASE),
+            leases: leases.clone(),
         });
         let dispatcher = Arc::new(Dispatcher {
             parts: parts.clone(),
             board: turns.clone(),
             delivery: delivery.clone(),
             // A look-up, a question, and the question once more without its conversation.
-            lease: parts
-                .agent_timeout
-                .saturating_mul(4)
-                .saturating_add(Duration::from_mins(1)),
+            lease: leases.span_or(
+                parts
+                    .agent_timeout
+                    .saturating_mul(4)
+                    .saturating_add(Duration::from_mins(1)),
+            ),
+            leases: leases.clone(),
+            stops: stops.clone(),
+            shown: TaskTracker::new(),
+            ending: CancellationToken::new(),
         });
         Self {
             parts,
@@ -173,6 +195,8 @@ impl Workers {
             sends,
             dispatcher,
             delivery,
+            leases,
+            stops,
             tasks,
         }
     }
@@ -188,6 +212,7 @@ impl Workers {
             parts: self.parts.clone(),
             turns: self.turns.clone(),
             sends: self.sends.clone(),
+            stops: self.stops.clone(),
         })
     }
 
@@ -223,11 +248,15 @@ impl Workers {
     pub async fn run(self: Arc<Self>, soft: CancellationToken, hard: CancellationToken) {
         let background = TaskTracker::new();
         let stop = hard.child_token();
-        background.spawn(janitor::run(
-            self.parts.store.clone(),
-            self.parts.clock.clone(),
-            stop.clone(),
-        ));
+        let Parts {
+            store,
+            clock,
+            retention,
+            ..
+        } = &self.parts;
+        background.spawn(Janitor::new(store.clone(), clock.clone(), *retention).run(stop.clone()));
+        background.spawn(self.leases.clone().run(self.parts.store.clone(), stop.clone()));
+        background.spawn(self.clone().hear(stop.clone()));
         for channel in self.parts.channels.clone() {
             background.spawn(revivals(self.delivery.clone(), channel, stop.clone()));
         }
@@ -236,6 +265,7 @@ impl Workers {
         let _ = tokio::join!(asking, sending);
         self.tasks.close();
         hard.run_until_cancelled(self.tasks.wait()).await;
+        self.dispatcher.take_back().await;
         stop.cancel();
         background.close();
         background.wait().await;
@@ -247,16 +277,17 @@ impl Workers {
         } else {
             &self.sends
         };
+        let poll = self.parts.poll;
         let mut polled: Option<tokio::time::Instant> = None;
         while !hard.is_cancelled() {
-            if polled.is_none_or(|at| at.elapsed() >= POLL) {
+            if polled.is_none_or(|at| at.elapsed() >= poll) {
                 polled = Some(tokio::time::Instant::now());
                 self.poll(work).await;
             }
             match self.start_due(work).await {
                 Ok(0) if soft.is_cancelled() && self.is_finished() => break,
                 Ok(0) => {
-                    let longest = if soft.is_cancelled() { POLL / 10 } else { POLL };
+                    let longest = if soft.is_cancelled() { poll / 10 } else { poll };
                     let nap = board.wait(self.parts.clock.now(), longest);
                     tokio::select! {
                         () = nap => {}
@@ -277,6 +308,18 @@ impl Workers {
     fn is_finished(&self) -> bool {
         let horizon = self.parts.clock.now().plus(FINISH_WITHIN);
         self.tasks.is_empty() && self.turns.is_idle(horizon) && self.sends.is_idle(horizon)
+    }
+
+    /// Looks at the store at once when another process tells that there may be work.
+    async fn hear(self: Arc<Self>, stop: CancellationToken) {
+        while stop
+            .run_until_cancelled(self.parts.store.hinted())
+            .await
+            .is_some()
+        {
+            self.poll(Work::Turn).await;
+            self.poll(Work::Send).await;
+        }
     }
 
     async fn poll(&self, work: Work) {
@@ -336,16 +379,18 @@ impl Workers {
     }
 }
 
-/// The families of accounts, as their channels know them. The lane of an account's deliveries is its key.
-fn families(channels: Vec<Arc<dyn Channel>>) -> board::FamilyOf {
+/// Which accounts are paused and held together, as their channels know it. The lane of an account's deliveries is its
+/// key.
+fn circles(channels: Vec<Arc<dyn Channel>>) -> board::CirclesOf {
     Box::new(move |lane| {
-        let account = AccountKey::from_stored(lane);
-        let family = account.and_then(|account| {
-            let mut channels = channels.iter();
-            let channel = channels.find(|channel| channel.name() == account.channel())?;
-            Some(channel.family(&account))
-        });
-        family.unwrap_or_else(|| lane.to_owned())
+        let account = AccountKey::from_stored(lane)?;
+        let channel = channels
+            .iter()
+            .find(|channel| channel.name() == account.channel())?;
+        Some(board::Circles {
+            family: channel.family(&account),
+            access: channel.access(&account),
+        })
     })
 }
 
@@ -366,5 +411,5 @@ fn render_one(channel: &dyn Channel, text: &str) -> Option<String> {
 
 /// Counts what became of a part of which nobody knew whether it was sent.
 fn count_unknown(channel: &'static str, resolution: &'static str) {
-    counter!("chatbridge_sends_unknown_total", "channel" => channel, "resolution" => resolution).increment(1);
+    counter!(SENDS_UNKNOWN, "channel" => channel, "resolution" => resolution).increment(1);
 }

@@ -105,6 +105,7 @@ fn a_status_settles_what_nobody_knew() {
     world.text(&ann(), "unknown");
     let sent = world.meta.wait_sent("unknown");
     world.crash();
+    world.wait_lease();
     let status = Status::of(&sent.wamid, "sent").with("biz_opaque_callback_data", sent.opaque.unwrap());
     world.whatsapp(&batch(NUMBER, &[], &[status]));
     world.text(&ann(), "marker");

@@ -8,7 +8,8 @@ use crate::harness::source::{Source, rust_files};
 /// The floors, from the ground up. Modules on one floor do not know each other, except on the last.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
-    &["outbound", "telemetry"],
+    &["telemetry", "crash_point"],
+    &["outbound"],
     &["store", "agent", "channel"],
     &["worker"],
     &["http"],

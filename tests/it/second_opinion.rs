@@ -138,7 +138,13 @@ fn whatsapp_channel() -> Arc<dyn Channel> {
     let settings = chatbridge::config::parse("test", &secrets, []).unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    whatsapp::channel(settings.channels.whatsapp.unwrap(), &settings.messages, clock).unwrap()
+    whatsapp::channel(
+        settings.channels.whatsapp.unwrap(),
+        &settings.messages,
+        clock,
+        None,
+    )
+    .unwrap()
 }
 
 /// How we read a webhook.
@@ -200,4 +206,11 @@ fn pywa_reads_the_recorded_webhooks_as_we_do() {
         })
         .collect();
     agrees("pywa_check.py", &[], &json!(question));
+}
+
+/// The manifests for Kubernetes and Compose have only fields that there are, and name only what is there.
+#[test]
+fn the_manifests_of_deploy_name_what_there_is() {
+    let deploy = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    agrees("deployment_check.py", &[deploy.to_str().unwrap()], &json!(null));
 }

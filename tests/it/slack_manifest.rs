@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{CLIENT, Config, World};
+use crate::harness::{APP_TOKEN, CLIENT, Config, World};
 
 fn manifest(change: impl FnOnce(&mut Config)) -> Value {
     let mut world = World::stopped();
@@ -32,7 +32,21 @@ fn with_oauth(config: &mut Config) {
 
 fn everything(config: &mut Config) {
     with_oauth(config);
+    suggesting(config);
     config.set("slack.command", "/shop").set("slack.feedback", true);
+}
+
+/// Nobody can reach the daemon; Slack is told no address.
+fn by_socket(config: &mut Config) {
+    config
+        .unset("server.public_url")
+        .unset("slack.signing_secret")
+        .set("slack.app_token", APP_TOKEN);
+}
+
+fn suggesting(config: &mut Config) {
+    let prompts = json!(["Where is my order?", "Do you repair zips?"]);
+    config.set("slack.agent_view", true).set("slack.prompts", prompts);
 }
 
 /// A feature of the configuration, and what Slack's documentation says that it takes: scopes and events.
@@ -76,6 +90,40 @@ const NEEDS: &[Needs] = &[
         &["message.channels", "message.groups", "message.im", "message.mpim"],
     ),
     (
+        "an agent's status and stop button",
+        |config| {
+            config.set("slack.agent_view", true);
+        },
+        &["chat:write", "assistant:write"],
+        &["agent_session_stopped", "message.im"],
+    ),
+    (
+        "an agent's suggestions",
+        suggesting,
+        &["assistant:write"],
+        &["app_home_opened"],
+    ),
+    (
+        "an assistant",
+        |config| {
+            config.set("slack.agent_view", "assistant");
+        },
+        &["chat:write", "assistant:write", "im:history"],
+        &[
+            "assistant_thread_started",
+            "assistant_thread_context_changed",
+            "message.im",
+        ],
+    ),
+    (
+        "a reaction",
+        |config| {
+            config.set("slack.reaction", "eyes");
+        },
+        &["reactions:write"],
+        &[],
+    ),
+    (
         "the command",
         |config| {
             config.set("slack.command", "/shop");
@@ -90,8 +138,18 @@ const NEEDS: &[Needs] = &[
 /// takes fails here.
 #[test]
 fn what_a_feature_takes_is_in_the_manifest_when_it_is_on() {
-    for (feature, switch_on, scopes, events) in NEEDS {
-        let manifest = manifest(switch_on);
+    let by_webhook = |_: &mut Config| {};
+    let by_token = |config: &mut Config| {
+        config.set("slack.app_token", APP_TOKEN);
+    };
+    let ways: [fn(&mut Config); 2] = [by_webhook, by_token];
+    for ((feature, switch_on, scopes, events), way) in
+        NEEDS.iter().flat_map(|needs| ways.map(|way| (needs, way)))
+    {
+        let manifest = manifest(|config| {
+            way(config);
+            switch_on(config);
+        });
         let asked = texts(&manifest, "/oauth_config/scopes/bot");
         let subscribed = texts(&manifest, "/settings/event_subscriptions/bot_events");
         for scope in *scopes {
@@ -114,11 +172,17 @@ fn nothing_is_asked_for_what_is_off() {
     let quiet = manifest(|config| {
         config.set("slack.command", "");
     });
-    assert!(!texts(&quiet, "/oauth_config/scopes/bot").contains(&"commands"));
+    for absent in ["commands", "assistant:write", "reactions:write"] {
+        assert!(
+            !texts(&quiet, "/oauth_config/scopes/bot").contains(&absent),
+            "{absent}"
+        );
+    }
     for absent in [
         "/oauth_config/redirect_urls",
         "/features/slash_commands",
         "/features/agent_view",
+        "/features/assistant_view",
         "/settings/interactivity",
     ] {
         assert_eq!(quiet.pointer(absent), None, "{absent}");
@@ -149,6 +213,52 @@ fn what_is_on_has_its_address() {
         open.pointer("/settings/interactivity/is_enabled"),
         Some(&json!(true))
     );
+}
+
+#[test]
+fn with_socket_mode_slack_is_told_no_address() {
+    let manifest = manifest(|config| {
+        by_socket(config);
+        config.set("slack.feedback", true);
+    });
+    assert_eq!(manifest["settings"]["socket_mode_enabled"], true);
+    assert_eq!(manifest["settings"]["interactivity"], json!({"is_enabled": true}));
+    assert_eq!(manifest["features"]["slash_commands"][0]["command"], "/ask");
+    let text = manifest.to_string();
+    assert!(!text.contains("http") && !text.contains("url"), "{text}");
+    // Who lets others install the app still has an address for their browsers.
+    let open = manifest_with_oauth_by_socket();
+    assert_eq!(
+        open["oauth_config"]["redirect_urls"],
+        json!(["https://bridge.example.com/slack/oauth/callback"])
+    );
+}
+
+fn manifest_with_oauth_by_socket() -> Value {
+    manifest(|config| {
+        with_oauth(config);
+        config.set("slack.app_token", APP_TOKEN);
+    })
+}
+
+#[test]
+fn an_agent_says_what_it_is_and_suggests() {
+    let agent = manifest(suggesting);
+    let prompts = json!([{"title": "Where is my order?", "message": "Where is my order?"},
+        {"title": "Do you repair zips?", "message": "Do you repair zips?"}]);
+    assert_eq!(
+        agent["features"]["agent_view"],
+        json!({"agent_description": "Support Bot answers your questions.", "suggested_prompts": prompts})
+    );
+    assert_eq!(agent.pointer("/features/assistant_view"), None);
+    let assistant = manifest(|config| {
+        config.set("slack.agent_view", "assistant");
+    });
+    assert_eq!(
+        assistant["features"]["assistant_view"],
+        json!({"assistant_description": "Support Bot answers your questions."})
+    );
+    assert_eq!(assistant.pointer("/features/agent_view"), None);
 }
 
 #[test]
@@ -207,7 +317,10 @@ fn what_the_manifest_needs_is_told() {
     let mut world = World::stopped();
     world.write_config();
     let said = world.cli(&["slack", "manifest"]).exits(2).said();
-    assert!(said.contains("server.public_url"), "{said}");
+    assert!(
+        said.contains("server.public_url") && said.contains("slack.app_token"),
+        "{said}"
+    );
     world
         .config
         .without("slack")
@@ -254,7 +367,23 @@ fn slacks_schema_takes_it() {
     let quiet = |config: &mut Config| {
         config.set("slack.follow_threads", false).set("slack.command", "");
     };
-    for manifest in [manifest(|_| {}), manifest(everything), manifest(quiet)] {
+    let all_by_socket = |config: &mut Config| {
+        everything(config);
+        config.set("slack.app_token", APP_TOKEN);
+    };
+    let assistant = |config: &mut Config| {
+        suggesting(config);
+        config.set("slack.agent_view", "assistant");
+    };
+    let all = [
+        manifest(|_| {}),
+        manifest(everything),
+        manifest(quiet),
+        manifest(by_socket),
+        manifest(all_by_socket),
+        manifest(assistant),
+    ];
+    for manifest in all {
         if let Err(error) = schemas.validate(&manifest, index) {
             panic!("{error}\n{manifest}");
         }

@@ -147,34 +147,6 @@ fn where_a_message_came_from_is_told_to_the_agent() {
     );
 }
 
-#[test]
-fn edits_revocations_and_groups_are_counted_and_left() {
-    let world = World::start();
-    let items = [
-        Incoming::kind(
-            &ann(),
-            "edit",
-            json!({"original_message_id": "wamid.X", "message": {"type": "text", "text": {"body": "edited"}}}),
-        ),
-        Incoming::kind(&ann(), "revoke", json!({"original_message_id": "wamid.X"})),
-        Incoming::text(&ann(), "in a group").with("group_id", "G1"),
-    ];
-    world.whatsapp(&webhook(NUMBER, &items));
-    world.text(&ann(), "marker");
-    world.meta.wait_sent("marker");
-    assert_eq!(world.agent.questions(), ["marker"]);
-    assert_eq!(world.meta.sent().len(), 1);
-    let metrics = world.metrics();
-    for outcome in ["edit", "revoke", "group"] {
-        let labels = [("channel", "whatsapp"), ("outcome", outcome)];
-        assert_eq!(
-            metrics.count("chatbridge_messages_total", &labels),
-            1,
-            "{outcome}"
-        );
-    }
-}
-
 /// Meta puts up to 1,000 updates into one POST. All of it is one transaction, and a broken one costs nobody else.
 #[test]
 fn of_a_thousand_mixed_updates_each_good_one_is_answered() {

@@ -9,20 +9,33 @@ use crate::harness::{
     whatsapp_signature,
 };
 
-/// A second number with the common token, and a third with one of its own.
+/// A number of the same WhatsApp Business Account, with a token of its own.
 const SISTER: &str = "222";
+/// A number of another account, with the common token.
+const COUSIN: &str = "444";
+/// A number of a third account, with a token of its own.
 const STRANGER: &str = "333";
 
 fn ann() -> Person {
     Person::both("15550001111", "US.AAA")
 }
 
-fn three_numbers() -> World {
+fn family() -> World {
     World::with(|config| {
         config.set("retry.delivery", json!(["100ms"])).append(&format!(
-            "[[whatsapp.numbers]]\nphone_number_id = \"{STRANGER}\"\naccess_token = \"EAA-test-own\""
+            "[[whatsapp.numbers]]\nphone_number_id = \"{STRANGER}\"\naccess_token = \"EAA-test-own\"\n\
+             [[whatsapp.numbers]]\nphone_number_id = \"{SISTER}\"\naccess_token = \"EAA-test-sister\""
         ));
     })
+}
+
+/// The WhatsApp Business Account of a number.
+fn account_of(number: &str) -> &'static str {
+    match number {
+        STRANGER => "300",
+        COUSIN => "200",
+        _ => "100",
+    }
 }
 
 fn refusal(code: u32) -> Fault {
@@ -40,7 +53,9 @@ fn refuse(world: &World, number: &'static str, times: usize, code: u32) {
 }
 
 fn text_to(world: &World, number: &str, text: &str) {
-    world.whatsapp(&webhook(number, &[Incoming::text(&ann(), text)]));
+    let mut webhook = webhook(number, &[Incoming::text(&ann(), text)]);
+    webhook["entry"][0]["id"] = json!(account_of(number));
+    world.whatsapp(&webhook);
 }
 
 /// When it was tried to send something with this text.
@@ -57,7 +72,7 @@ fn attempts(world: &World, text: &str) -> Vec<Instant> {
 
 #[test]
 fn the_pair_limit_waits_powers_of_four_for_that_person_only() {
-    let world = three_numbers();
+    let world = family();
     world.meta.fault_when(3, refusal(131_056), |call| {
         call.kind == "messages" && call.json["to"] == "15550001111"
     });
@@ -82,11 +97,11 @@ fn the_pair_limit_waits_powers_of_four_for_that_person_only() {
 
 #[test]
 fn a_number_that_sends_too_fast_pauses_alone() {
-    let world = three_numbers();
+    let world = family();
     refuse(&world, NUMBER, 2, 130_429);
     text_to(&world, NUMBER, "throttled");
     world.meta.wait_count("messages", 1);
-    // While the number is paused, another one with the same token goes on.
+    // While the number is paused, another one of the same account goes on.
     text_to(&world, SISTER, "on the sister");
     let sister = world.meta.wait_sent("on the sister");
     let sent = world.meta.wait_sent("echo: throttled");
@@ -103,22 +118,34 @@ fn a_number_that_sends_too_fast_pauses_alone() {
     );
 }
 
+/// Whom a code concerns: the numbers of the same account, or those with the same token.
+const CONCERNS: [(u32, &str, &str); 4] = [
+    (80_007, SISTER, COUSIN),
+    (131_042, SISTER, COUSIN),
+    (4, COUSIN, SISTER),
+    (190, COUSIN, SISTER),
+];
+
 #[test]
-fn a_limit_of_the_app_or_the_account_pauses_all_its_numbers() {
-    for code in [4, 80_007] {
-        let world = three_numbers();
+fn a_limit_of_the_account_or_of_the_app_pauses_all_its_numbers_and_no_other() {
+    for (code, concerned, free) in [CONCERNS[0], CONCERNS[2]] {
+        let world = family();
         refuse(&world, NUMBER, 1, code);
         text_to(&world, NUMBER, "throttled");
         world.meta.wait_count("messages", 1);
-        text_to(&world, SISTER, "on the sister");
-        world.agent.wait_ask("on the sister");
-        text_to(&world, STRANGER, "on the stranger");
-        world.meta.wait_sent("on the stranger");
+        text_to(&world, concerned, "of the concerned");
+        world.agent.wait_ask("of the concerned");
         world.text(&Person::phone("15550002222"), "another person");
         world.agent.wait_ask("another person");
-        text_to(&world, STRANGER, "once more");
-        world.meta.wait_sent("once more");
-        assert!(attempts(&world, "on the sister").is_empty(), "{code}");
+        for (number, text) in [
+            (free, "of the free"),
+            (STRANGER, "of the stranger"),
+            (free, "once more"),
+        ] {
+            text_to(&world, number, text);
+            world.meta.wait_sent(text);
+        }
+        assert!(attempts(&world, "of the concerned").is_empty(), "{code}");
         assert!(attempts(&world, "another person").is_empty(), "{code}");
         assert_eq!(attempts(&world, "echo: throttled").len(), 1, "{code}");
     }
@@ -126,9 +153,11 @@ fn a_limit_of_the_app_or_the_account_pauses_all_its_numbers() {
 
 #[test]
 fn what_the_operator_must_mend_is_kept_told_and_goes_on_by_itself() {
-    for (code, remedy) in [(190, "make a new one"), (131_042, "payment method")] {
-        let world = three_numbers();
-        for number in [NUMBER, SISTER] {
+    for ((code, concerned, free), remedy) in
+        [(CONCERNS[1], "payment method"), (CONCERNS[3], "make a new one")]
+    {
+        let world = family();
+        for number in [NUMBER, concerned] {
             refuse(&world, number, usize::MAX, code);
         }
         text_to(&world, NUMBER, "refused");
@@ -139,24 +168,74 @@ fn what_the_operator_must_mend_is_kept_told_and_goes_on_by_itself() {
         });
         let held = |world: &World| world.metrics().count("chatbridge_held_accounts", &[]);
         assert_eq!(held(&world), 1, "{code}");
-        text_to(&world, SISTER, "on the sister");
-        text_to(&world, STRANGER, "on the stranger");
-        world.meta.wait_sent("on the stranger");
-        world.agent.wait_ask("on the sister");
+        text_to(&world, concerned, "of the concerned");
+        for (number, text) in [(free, "of the free"), (STRANGER, "of the stranger")] {
+            text_to(&world, number, text);
+            world.meta.wait_sent(text);
+        }
+        world.agent.wait_ask("of the concerned");
+        assert_eq!(held(&world), 1, "{code}: others' success lifts nothing");
         world.meta.heal();
         world.meta.wait_sent("echo: refused");
-        world.meta.wait_sent("on the sister");
+        world.meta.wait_sent("of the concerned");
         eventually("the hold to be over", || (held(&world) == 0).then_some(()));
         let dead = world.cli(&["dead", "list", "--json"]).exits(0).json();
         assert_eq!(dead, json!([]), "{code}");
-        assert_eq!(world.agent.asks().len(), 3);
+        assert_eq!(world.agent.asks().len(), 4);
     }
+}
+
+/// Until a webhook has told the accounts, a trouble with one may hold all numbers of its token; from then on it does
+/// not, also after a restart.
+#[test]
+fn which_numbers_belong_together_is_remembered() {
+    let mut world = family();
+    let known = |world: &World| {
+        let log = world.daemon().log();
+        log.matches("WhatsApp Business Account is known").count()
+    };
+    for (number, text) in [(NUMBER, "one"), (COUSIN, "two")] {
+        text_to(&world, number, text);
+        world.meta.wait_sent(text);
+    }
+    eventually("both accounts to be kept", || (known(&world) == 2).then_some(()));
+    world.terminate();
+    world.launch();
+    for (number, text) in [(NUMBER, "three"), (COUSIN, "four")] {
+        text_to(&world, number, text);
+        world.meta.wait_sent(text);
+    }
+    // A number may move to another account.
+    let mut moved = webhook(COUSIN, &[Incoming::text(&ann(), "moved")]);
+    moved["entry"][0]["id"] = json!("100");
+    world.whatsapp(&moved);
+    eventually("the move to be kept", || (known(&world) > 0).then_some(()));
+    assert_eq!(known(&world), 1, "nothing else was news");
+}
+
+/// Meta's words: the account is restricted from messaging users in this country. The others are written to.
+#[test]
+fn a_country_that_may_not_be_written_to_holds_up_nobody_elsewhere() {
+    let world = family();
+    world.meta.fault_when(usize::MAX, refusal(130_497), |call| {
+        call.kind == "messages" && call.json["to"] == "15550001111"
+    });
+    world.text(&ann(), "refused");
+    world.meta.wait_count("messages", 1);
+    world.text(&Person::phone("4915112345678"), "elsewhere");
+    world.meta.wait_sent("elsewhere");
+    eventually("the operator to be told", || {
+        let log = world.daemon().log();
+        log.contains("people in this country").then_some(())
+    });
+    let dead = world.cli(&["dead", "list", "--json"]).exits(0).json();
+    assert_eq!(dead, json!([]), "it is kept");
 }
 
 /// A trouble with one number is not its sisters'.
 #[test]
 fn a_number_that_must_be_mended_holds_no_other() {
-    let world = three_numbers();
+    let world = family();
     refuse(&world, NUMBER, usize::MAX, 133_010);
     text_to(&world, NUMBER, "not registered");
     world.meta.wait_count("messages", 1);
@@ -171,6 +250,8 @@ fn statuses_come_in_any_order_and_each_charge_is_counted_once() {
     let world = World::start();
     world.text(&ann(), "what does it cost?");
     let sent = world.meta.wait_sent("what does it cost?");
+    // Once it is known under the platform's name.
+    world.wait_idle();
     let pricing = |billable: bool| json!({"billable": billable, "pricing_model": "PMP", "type": "regular", "category": "service"});
     let status =
         |stage: &str, billable: bool| Status::of(&sent.wamid, stage).with("pricing", pricing(billable));
@@ -185,6 +266,7 @@ fn statuses_come_in_any_order_and_each_charge_is_counted_once() {
     // Free within the 72 hours after an advertisement.
     world.text(&Person::phone("15550002222"), "for free?");
     let free = world.meta.wait_sent("for free?");
+    world.wait_idle();
     let told = Status::of(&free.wamid, "delivered").with("pricing", pricing(false));
     world.whatsapp(&batch(NUMBER, &[], &[told]));
     // A failure that comes late goes to the dead letters with Meta's code and words, even after all of this.
@@ -285,7 +367,7 @@ fn a_plain_answer_stays_plain_and_no_address_or_number_is_cut() {
 /// A pause that Meta asks for by `Retry-After` alone is the number's.
 #[test]
 fn a_bare_429_is_granted_too() {
-    let world = three_numbers();
+    let world = family();
     let limited = Answer::json(429, &Value::Null).with("retry-after", "2");
     world.meta.fault("messages", 1, Fault::Answer(limited));
     world.text(&ann(), "slow down");

@@ -1,8 +1,8 @@
 //! WhatsApp: who is who, when phone numbers vanish, come back and change hands.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{Incoming, NUMBER, Person, World, webhook};
+use crate::harness::{Incoming, NUMBER, Person, World, unix_now, webhook};
 
 /// Where a reply went.
 #[derive(Debug, PartialEq)]
@@ -201,4 +201,94 @@ fn chatwoot_15098_a_waiting_reply_stays_with_its_person() {
         );
     }
     assert_eq!(world.meta.sent_with("Bob's question").len(), 1);
+}
+
+/// What the list shows: the address of each thread and its conversation.
+fn addresses(world: &World) -> Vec<(String, String)> {
+    let threads = world.cli(&["threads", "list", "--json"]).exits(0).json();
+    let text = |thread: &Value, name: &str| thread[name].as_str().unwrap().to_owned();
+    let mut all: Vec<_> = threads
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|thread| (text(thread, "conversation_id"), text(thread, "address")))
+        .collect();
+    all.sort();
+    all
+}
+
+/// The conversation of the thread that an operator sees under this name.
+fn shown(world: &World, name: &str) -> String {
+    let thread = world.cli(&["threads", "show", name, "--json"]).exits(0).json();
+    thread["conversation_id"].as_str().unwrap().to_owned()
+}
+
+fn at(name: &str) -> String {
+    format!("whatsapp/{NUMBER}/{name}")
+}
+
+#[test]
+fn an_address_names_the_thread_that_has_the_number_now() {
+    let world = World::start();
+    talk(&world, &Person::both("15550001111", "US.AAA"), "Ann's first");
+    assert_eq!(addresses(&world), [("c1".to_owned(), at("15550001111"))]);
+    talk(&world, &Person::both("15550001111", "US.BBB"), "Bob's first");
+    let now = [
+        ("c1".to_owned(), at("US.AAA")),
+        ("c2".to_owned(), at("15550001111")),
+    ];
+    assert_eq!(addresses(&world), now);
+    // What Ann wrote before arrives late: her old number is no name of hers.
+    let late = Incoming::text(&Person::both("15550001111", "US.AAA"), "Ann's late one")
+        .with("timestamp", (unix_now() - 600).to_string());
+    world.whatsapp(&webhook(NUMBER, &[late]));
+    world.meta.wait_sent("Ann's late one");
+    assert_eq!(addresses(&world), now);
+    for (conversation, address) in &now {
+        assert_eq!(shown(&world, address), *conversation);
+    }
+    // The operator means Bob, and Ann is still answered.
+    world.cli(&["threads", "pause", &at("15550001111")]).exits(0);
+    talk(&world, &Person::user("US.AAA"), "Ann's third");
+    world.text(&Person::both("15550001111", "US.BBB"), "Bob's second");
+    talk(&world, &Person::user("US.AAA"), "Ann's fourth");
+    assert!(world.agent.asks_with("Bob's second").is_empty());
+}
+
+#[test]
+fn a_thread_without_any_name_is_marked_and_still_found() {
+    let world = World::start();
+    talk(&world, &Person::phone("15550001111"), "by number only");
+    talk(&world, &Person::user("US.AAA"), "by user id only");
+    talk(&world, &Person::both("15550001111", "US.AAA"), "by both");
+    let all = addresses(&world);
+    let (former, now) = (&all[0].1, &all[1].1);
+    assert!(former.starts_with(&at("15550001111/former-")), "{former}");
+    assert_eq!(*now, at("15550001111"));
+    assert_eq!(shown(&world, former), "c1");
+    assert_eq!(shown(&world, now), "c2");
+    assert_eq!(shown(&world, &at("US.AAA")), "c2");
+}
+
+/// Who changed their number is listed under the new one, and the next owner of the old one under that.
+#[test]
+fn a_changed_number_moves_the_address_too() {
+    let world = World::start();
+    talk(&world, &Person::both("15550001111", "US.OLD"), "Ann's first");
+    let system = json!({"type": "user_changed_number", "wa_id": "15550009999",
+        "previous_user_id": "US.OLD", "user_id": "US.NEW"});
+    let change = Incoming::kind(&Person::phone("15550001111"), "system", system);
+    world.whatsapp(&webhook(NUMBER, &[change]));
+    assert_eq!(addresses(&world), [("c1".to_owned(), at("15550009999"))]);
+    world.cli(&["threads", "show", &at("15550001111")]).exits(1);
+    talk(&world, &Person::both("15550001111", "US.BBB"), "Bob's first");
+    // Then Bob has the new number as well.
+    talk(&world, &Person::both("15550009999", "US.BBB"), "Bob's second");
+    assert_eq!(
+        addresses(&world),
+        [
+            ("c1".to_owned(), at("US.NEW")),
+            ("c2".to_owned(), at("15550009999"))
+        ]
+    );
 }

@@ -26,6 +26,46 @@ fn setup_changes_nothing_without_consent() {
 }
 
 #[test]
+fn setup_asks_on_a_terminal_and_does_as_it_is_told() {
+    let place = Place::start();
+    let on_terminal = |typed: &str| place.world.cli_on_terminal(&["whatsapp", "setup"], typed);
+    // Whatever is not a clear yes is a no, also the end of the input.
+    for no in ["n\n", "\n", "no\n", "yy\n", "maybe\n", "\u{4}"] {
+        let said = on_terminal(no).exits(1).said();
+        assert!(said.contains("What would be changed:"), "{no:?}: {said}");
+        assert!(
+            said.contains("Make these 2 changes at Meta? [y/N]"),
+            "{no:?}: {said}"
+        );
+        assert!(said.contains("nothing was changed"), "{no:?}: {said}");
+        assert!(place.graph.posts().is_empty(), "{no:?}");
+    }
+    let said = on_terminal("y\n").exits(0).said();
+    assert!(said.contains("How it is now:"), "{said}");
+    let posts: Vec<String> = place.graph.posts().into_iter().map(|call| call.kind).collect();
+    assert_eq!(
+        posts,
+        [
+            format!("POST {APP}/subscriptions"),
+            format!("POST {WABA}/subscribed_apps")
+        ]
+    );
+    assert_eq!(place.failed(&[]), []);
+    // Where nothing is to be changed, nothing is asked.
+    let said = on_terminal("").exits(0).said();
+    assert!(!said.contains("[y/N]"), "{said}");
+    // And whoever says --yes is not asked.
+    place.graph.brain(|graph| graph.subscribers.clear());
+    let said = place
+        .world
+        .cli_on_terminal(&["whatsapp", "setup", "--yes"], "n\n")
+        .exits(0)
+        .said();
+    assert!(!said.contains("[y/N]"), "{said}");
+    assert_eq!(place.graph.posts().len(), 3);
+}
+
+#[test]
 fn setup_lets_messages_come_here_and_keeps_what_the_app_had() {
     let place = Place::start();
     place.graph.brain(|graph| {

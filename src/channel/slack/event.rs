@@ -9,7 +9,7 @@ use super::installation::Served;
 use super::installations::Installations;
 use super::message::Message;
 use super::policy::Policy;
-use super::{revision, words};
+use super::{opening, revision, words};
 
 /// The sender of Slack's own notices; they have neither a subtype nor a `bot_id`.
 const SLACKBOT: &str = "USLACK";
@@ -20,6 +20,10 @@ pub(super) struct Reader {
     pub(super) policy: Policy,
     /// Whether replies in a thread that the bot takes part in are answered without a new mention.
     pub(super) follow_threads: bool,
+    /// Whether a message at the top level of a direct message is the root of a thread.
+    pub(super) rooted: bool,
+    /// What is said where somebody stopped the bot, as it is posted.
+    pub(super) stopped: Option<String>,
     /// What the person is told of a message without a word in it, as it is posted.
     pub(super) only_text: Option<String>,
     /// What the person is told of a message whose words are asked and whose files are not read.
@@ -46,9 +50,10 @@ impl Reader {
     ) -> Result<Vec<Arrival>, Reason> {
         let mention = match text(envelope.event, "type") {
             Some("app_mention") => true,
-            Some("message") => false,
+            Some("message" | opening::STOPPED) => false,
             Some("app_uninstalled") => return Err("app_uninstalled"),
             Some("tokens_revoked") => return Err("tokens_revoked"),
+            Some(opening::STARTED | opening::OPENED) if self.rooted => return Err("opened"),
             _ => return Err("unknown_event"),
         };
         let installation = match installations.serve(&envelope.account) {
@@ -56,12 +61,16 @@ impl Reader {
             Served::NotYet => None,
             Served::No => return Err("not_installed"),
         };
+        if text(envelope.event, "type") == Some(opening::STOPPED) {
+            let act = opening::stop(envelope, &self.policy, self.stopped.clone())?;
+            return Ok(vec![Arrival::Act(act)]);
+        }
         let known = installation
             .as_ref()
             .and_then(|installation| installation.bot_user.as_deref());
         let is_bot = |user: &str| Some(user) == envelope.bot_user || Some(user) == known;
 
-        if let Some(revision) = revision::read(envelope, is_bot) {
+        if let Some(revision) = revision::read(envelope, self.rooted, is_bot) {
             return revision.map(|arrival| vec![arrival]);
         }
         written_by_a_person(envelope.event)?;
@@ -89,7 +98,7 @@ impl Reader {
         } else {
             None
         };
-        let inbound = message.inbound(envelope, opens, words.text, treatment)?;
+        let inbound = message.inbound(envelope, self.rooted, opens, words.text, treatment)?;
         let arrivals = [Some(Arrival::Message(inbound)), change];
         Ok(arrivals.into_iter().flatten().collect())
     }

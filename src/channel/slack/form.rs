@@ -1,6 +1,7 @@
 //! The bodies of commands and buttons: forms, not JSON.
 
 use reqwest::Url;
+use serde_json::Value;
 
 use crate::channel::Rejection;
 
@@ -30,6 +31,23 @@ impl Form {
         }
     }
 
+    /// The same form as Slack writes it where it sends JSON: an object.
+    pub(super) fn of_object(object: &Value) -> Result<Self, Rejection> {
+        let fields = object.as_object().ok_or(Rejection::Malformed {
+            code: "not_an_object",
+            message: "the command is not an object",
+        })?;
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            _ => None,
+        };
+        let fields = fields
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), text(value)?)));
+        Ok(Self(fields.collect()))
+    }
+
     /// The first field of this name that is not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut fields = self.0.iter();
@@ -47,6 +65,16 @@ mod tests {
         let form = Form::read(b"text=a+b%26c%23%C3%A9#d&empty=&text=second").unwrap();
         assert_eq!(form.get("text"), Some("a b&c#\u{e9}#d"));
         assert_eq!((form.get("empty"), form.get("other")), (None, None));
+    }
+
+    #[test]
+    fn an_object_is_the_same_form() {
+        let object = serde_json::json!({"text": "a b", "flag": true, "none": null, "deep": {}, "empty": ""});
+        let form = Form::of_object(&object).unwrap();
+        let get = |name| form.get(name);
+        assert_eq!((get("text"), get("flag")), (Some("a b"), Some("true")));
+        assert_eq!((get("none"), get("deep"), get("empty")), (None, None, None));
+        assert!(Form::of_object(&serde_json::json!(["text"])).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::settings::Settings;
+use super::settings::{AgentView, Settings};
 use super::{CALLBACK, COMMANDS, EVENTS, INTERACTIVITY};
 
 /// The name of the app and its bot where none is given.
@@ -57,6 +57,30 @@ pub(super) const FEATURES: &[Feature] = &[
         on: |_| true,
         scopes: &["channels:history", "groups:history", "im:history", "mpim:history"],
         events: &["message.channels", "message.groups", "message.im", "message.mpim"],
+    },
+    Feature {
+        what: "an agent's status, title and stop button",
+        on: |settings| settings.agent_view == AgentView::Agent,
+        scopes: &["assistant:write"],
+        events: &["agent_session_stopped"],
+    },
+    Feature {
+        what: "an agent's suggested questions",
+        on: |settings| settings.agent_view == AgentView::Agent && !settings.prompts.is_empty(),
+        scopes: &["assistant:write"],
+        events: &["app_home_opened"],
+    },
+    Feature {
+        what: "an assistant's status, title and suggested questions",
+        on: |settings| settings.agent_view == AgentView::Assistant,
+        scopes: &["assistant:write"],
+        events: &["assistant_thread_started", "assistant_thread_context_changed"],
+    },
+    Feature {
+        what: "an emoji while an answer is on its way",
+        on: |settings| settings.agent_view == AgentView::Off && !settings.reaction.is_empty(),
+        scopes: &["reactions:write"],
+        events: &[],
     },
     Feature {
         what: "the command",
@@ -112,7 +136,8 @@ pub fn missing_scopes(settings: &Settings, granted: &str) -> Vec<(&'static str, 
         .collect()
 }
 
-/// The app's manifest for these settings, reached at `public_url`.
+/// The app's manifest for these settings, reached at `public_url`: with Socket Mode this counts only for the way back
+/// of those who install the app.
 pub fn manifest(settings: &Settings, public_url: &str, name: &str) -> Value {
     let mut manifest = json!({
         "_metadata": { "major_version": 2 },
@@ -141,6 +166,9 @@ pub fn manifest(settings: &Settings, public_url: &str, name: &str) -> Value {
             "should_escape": false,
         }]);
     }
+    if let Some((name, view)) = view(settings, name) {
+        manifest["features"][name] = view;
+    }
     if settings.feedback {
         // The buttons below an answer come back there.
         manifest["settings"]["interactivity"] =
@@ -151,7 +179,47 @@ pub fn manifest(settings: &Settings, public_url: &str, name: &str) -> Value {
         // Whoever installs it may be a whole organisation, and what it is granted is renewed in time.
         manifest["settings"]["org_deploy_enabled"] = json!(true);
     }
+    if settings.app_token.is_some() {
+        by_socket(&mut manifest);
+    }
     manifest
+}
+
+/// With Socket Mode Slack posts nothing, and takes no address to post to.
+fn by_socket(manifest: &mut Value) {
+    manifest["settings"]["socket_mode_enabled"] = json!(true);
+    let commands = manifest["features"]
+        .get_mut("slash_commands")
+        .and_then(Value::as_array_mut);
+    for command in commands.into_iter().flatten() {
+        forget(command, "url");
+    }
+    for part in ["event_subscriptions", "interactivity"] {
+        if let Some(part) = manifest["settings"].get_mut(part) {
+            forget(part, "request_url");
+        }
+    }
+}
+
+fn forget(object: &mut Value, field: &str) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove(field);
+    }
+}
+
+/// What makes the app an agent, or an assistant.
+fn view(settings: &Settings, name: &str) -> Option<(&'static str, Value)> {
+    let (key, description) = match settings.agent_view {
+        AgentView::Off => return None,
+        AgentView::Agent => ("agent_view", "agent_description"),
+        AgentView::Assistant => ("assistant_view", "assistant_description"),
+    };
+    let mut view = json!({ description: format!("{name} answers your questions.") });
+    if !settings.prompts.is_empty() {
+        let prompt = |text: &String| json!({ "title": text, "message": text });
+        view["suggested_prompts"] = settings.prompts.iter().map(prompt).collect();
+    }
+    Some((key, view))
 }
 
 /// JSON as YAML: maps and lists in blocks, every text that could be taken for something else in quotes. What JSON

@@ -67,16 +67,18 @@ impl<'a> Message<'a> {
             .is_some_and(|files| !files.is_empty())
     }
 
-    /// The message in the bridge's own words.
+    /// The message in the bridge's own words. `rooted`: whether it is the root of a thread even at the top level of a
+    /// direct message.
     pub(super) fn inbound(
         &self,
         envelope: &Envelope,
+        rooted: bool,
         opens: Opens,
         text: String,
         treatment: Treatment,
     ) -> Result<Inbound, Reason> {
         let account = &envelope.account;
-        let root = if self.direct {
+        let root = if self.direct && !rooted {
             self.thread_ts
         } else {
             Some(self.thread_ts.unwrap_or(self.ts))

@@ -6,8 +6,9 @@
 //! Out: `render` (the answer as Slack's text), `buttons` (what stands below it), `pace` (how fast), `deliver` (sending
 //! and looking), `respond` (answers to a command), `client` (the calls), `errors` (what refusals mean). Both:
 //! `installations` (where the app is installed, and as whom it speaks there): `installation` (by the static token),
-//! `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed), `holds`
-//! (where Slack refuses us). `manifest` says what of all that Slack must allow.
+//! `visiting`, `oauth` and `state` (at our own door), `grant` and `granted` (what Slack granted, and how it is renewed),
+//! `holds` (where Slack refuses us). `surface` and `opening`: what people see of the bot at work, and what they do there.
+//! `manifest` says what of all that Slack must allow. Where nobody can reach us, `socket` fetches what comes in.
 
 mod actions;
 mod buttons;
@@ -26,6 +27,7 @@ mod installations;
 pub mod manifest;
 mod message;
 mod oauth;
+mod opening;
 mod pace;
 mod policy;
 mod posting;
@@ -34,13 +36,16 @@ mod render;
 mod respond;
 mod revision;
 mod settings;
+mod socket;
 mod state;
+mod surface;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod visiting;
 mod words;
 
-pub use settings::{Connect, Settings};
+pub use settings::{AgentView, Connect, MOST_PROMPTS, Settings};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,18 +55,18 @@ use http::Method;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::listen::Sink;
 use super::registry::Needs;
 use super::visit::{Page, Visit};
 use super::{
-    Acknowledgement, Channel, Endpoint, Farewell, LookUp, Received, Rejection, SendDisposition, SendError,
-    Sent, UnknownPolicy, WebhookRequest,
+    Acknowledgement, Aside, Channel, Endpoint, Farewell, LookUp, Received, Rejection, SendError, Sent,
+    WebhookRequest,
 };
 use crate::domain::delivery::SendClaim;
 use crate::domain::installation::{InstallationStore, KeepError};
 use crate::domain::message::Arrival;
+use crate::domain::turn::TurnClaim;
 use crate::domain::{AccountKey, Clock};
-use client::Trouble;
-use deliver::Target;
 use envelope::Posted;
 use form::Form;
 use respond::Responder;
@@ -70,7 +75,7 @@ use respond::Responder;
 const NAME: &str = "slack";
 
 /// What LiveChatAI calls it (its `integrationType`).
-const INTEGRATION_TYPE: &str = "SLACK";
+pub const INTEGRATION_TYPE: &str = "SLACK";
 
 /// Where Slack posts its events.
 const EVENTS: &str = "/slack/events";
@@ -97,6 +102,7 @@ pub fn channel(settings: Settings, needs: &Needs) -> Result<Arc<dyn Channel>, re
 /// The channel.
 struct Slack {
     verifier: verify::Verifier,
+    socket: Option<socket::SocketMode>,
     reader: event::Reader,
     installations: installations::Installations,
     oauth: Option<oauth::OAuth>,
@@ -105,6 +111,7 @@ struct Slack {
     actions: actions::Actions,
     buttons: Option<buttons::Buttons>,
     pace: pace::Pace,
+    surface: surface::Surface,
     responder: respond::Responder,
     client: client::Client,
     turn_wait: Option<Duration>,
@@ -115,15 +122,19 @@ impl Slack {
     fn new(settings: Settings, needs: &Needs) -> Result<Self, reqwest::Error> {
         let oauth = oauth::OAuth::new(&settings, needs.public_url);
         let (texts, clock, store) = (needs.texts, needs.clock.clone(), needs.installations.clone());
+        let socket = socket::SocketMode::new(&settings)?;
         let notice = |text: &str| {
             Some(text.trim())
                 .filter(|text| !text.is_empty())
                 .map(render::escape)
         };
         Ok(Self {
+            surface: surface::Surface::new(&settings, texts),
             reader: event::Reader {
                 policy: policy::Policy::new(&settings),
                 follow_threads: settings.follow_threads,
+                rooted: settings.agent_view != AgentView::Off,
+                stopped: notice(&texts.stopped),
                 only_text: notice(&texts.only_text),
                 file_not_read: notice(&texts.file_not_read),
             },
@@ -133,7 +144,8 @@ impl Slack {
             pace: pace::Pace::new(settings.pace),
             responder: respond::Responder::new(&settings.api_base)?,
             client: client::Client::new(&settings.api_base)?,
-            verifier: verify::Verifier::new(settings.signing_secret),
+            verifier: verify::Verifier::new(settings.signing_secret, socket.is_some()),
+            socket,
             installations: installations::Installations::new(
                 settings.bot_token,
                 oauth.as_ref().map(|oauth| oauth.credentials.clone()),
@@ -157,6 +169,9 @@ impl Slack {
             }
             Ok(Posted::Event(envelope)) => {
                 received.farewells.extend(self.farewell_of(&envelope));
+                if self.serves(&envelope.account) {
+                    received.asides.extend(self.surface.aside(&envelope));
+                }
                 self.reader.read(&envelope, &self.installations)
             }
             Err(reason) => Err(reason),
@@ -187,19 +202,24 @@ impl Slack {
         received
     }
 
-    /// What a pressed button that Slack signed brings.
+    /// What a form with a pressed button that Slack signed brings.
     fn action(&self, form: &Form) -> Result<Received, Rejection> {
         let payload = form.get("payload").unwrap_or_default();
-        let payload = serde_json::from_str(payload).map_err(|_| Rejection::Malformed {
+        let payload = super::json::read(payload.as_bytes()).ok_or(Rejection::Malformed {
             code: "not_json",
             message: "the form's field payload is not JSON",
         })?;
-        let (arrivals, dropped) = self.actions.read(&payload, &self.reader.policy, self.clock.now());
-        Ok(Received {
+        Ok(self.pressed(&payload))
+    }
+
+    /// What a pressed button brings.
+    fn pressed(&self, payload: &Value) -> Received {
+        let (arrivals, dropped) = self.actions.read(payload, &self.reader.policy, self.clock.now());
+        Received {
             arrivals,
             dropped,
             ..Received::default()
-        })
+        }
     }
 
     /// Which installation has come to an end, if the event tells that. One that was made within the same second is
@@ -216,22 +236,6 @@ impl Slack {
                 .unwrap_or_else(|| self.clock.now())
                 .plus(Duration::from_secs(1)),
         })
-    }
-
-    /// Keeps what somebody installed, and says so.
-    async fn keep(&self, oauth: &oauth::OAuth, made: oauth::Made) -> Page {
-        let oauth::Made { account, grant, at } = made;
-        let page = oauth.installed(&grant);
-        match self.installations.put(account.clone(), grant, at).await {
-            Ok(()) => {
-                tracing::info!(%account, "the app was installed");
-                page
-            }
-            Err(error) => {
-                tracing::error!(%account, %error, "an installation was made and cannot be kept");
-                oauth::unavailable()
-            }
-        }
     }
 
     /// Whether there is, or may be, a token for this account.
@@ -274,7 +278,7 @@ impl Channel for Slack {
             INTERACTIVITY => return self.action(&Form::read(body.bytes())?),
             _ => {}
         }
-        let body = serde_json::from_slice(body.bytes()).map_err(|_| Rejection::Malformed {
+        let body = super::json::read(body.bytes()).ok_or(Rejection::Malformed {
             code: "not_json",
             message: "the body is not JSON",
         })?;
@@ -290,19 +294,7 @@ impl Channel for Slack {
     }
 
     async fn visit(&self, visit: Visit) -> Page {
-        let Some(oauth) = &self.oauth else {
-            return Page::unknown(&visit);
-        };
-        if visit.path == INSTALL {
-            return oauth.set_out(&visit, self.clock.now());
-        }
-        match oauth
-            .come_back(&visit, &self.client, &*self.store, self.clock.now())
-            .await
-        {
-            Ok(made) => self.keep(oauth, made).await,
-            Err(page) => page,
-        }
+        self.receive_visitor(&visit).await
     }
 
     async fn farewell(&self, farewell: &Farewell) -> Result<(), KeepError> {
@@ -317,57 +309,37 @@ impl Channel for Slack {
         render::parts(text, links)
     }
 
+    async fn working(&self, claim: &TurnClaim, over: CancellationToken) {
+        self.show_work(claim, &over).await;
+    }
+
+    async fn aside(&self, aside: &Aside) {
+        self.attend(aside).await;
+    }
+
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
-        if let Some(address) = Responder::address(&claim.thread.route) {
-            return self.responder.send(address, claim).await;
+        match Responder::address(&claim.thread.route) {
+            Some(address) => self.responder.send(address, claim).await,
+            None => self.deliver(claim).await,
         }
-        let account = &claim.thread.account;
-        let (installations, holds) = (&self.installations, &self.installations.holds);
-        holds.admit(account, self.clock.now())?;
-        let token = match installations.token(&self.client, account).await {
-            Ok(token) => token,
-            Err(error) => {
-                // Slack does not renew the token: that is asked no more often than anything else that it refuses.
-                if error.disposition == SendDisposition::Hold && installations.is_granted(account) {
-                    holds.refused(account, &error, self.clock.now());
-                }
-                return Err(error);
-            }
-        };
-        let sent = self.post(&token, claim).await;
-        match &sent {
-            Err(error)
-                if error.disposition == SendDisposition::Hold && installations.speaks(account, &token) =>
-            {
-                holds.refused(account, error, self.clock.now());
-            }
-            Ok(_) if holds.release(account) => installations.let_go(account),
-            _ => {}
-        }
-        sent
     }
 
     async fn look_up(&self, claim: &SendClaim) -> LookUp {
         if Responder::address(&claim.thread.route).is_some() {
             return Responder::look_up();
         }
-        let account = &claim.thread.account;
-        let Some(target) = Target::from_route(&claim.thread.route) else {
-            return LookUp::Unknowable(UnknownPolicy::Resend);
-        };
-        let (method, now) = (target.read_method(), self.clock.now());
-        if let Some(after) = self.pace.limited(account, method, now) {
-            return deliver::verdict(Trouble::Limited(after), deliver::waited(claim, now));
+        self.look_for(claim).await
+    }
+
+    async fn listen(&self, sink: &dyn Sink, cancel: CancellationToken) {
+        match &self.socket {
+            Some(socket) => socket.run(self, sink, &cancel).await,
+            None => cancel.cancelled().await,
         }
-        let limited = |after| {
-            let until = self.clock.now().plus(after);
-            self.pace.limit(account, method, until);
-        };
-        match self.installations.token(&self.client, account).await {
-            Ok(token) => deliver::look_up(&self.client, &token, &target, claim, now, limited).await,
-            // Without a token nothing can be sent again either: there is time.
-            Err(_) => LookUp::Later(LOOK_AGAIN),
-        }
+    }
+
+    fn cut_off(&self) -> Option<String> {
+        self.socket.as_ref()?.cut_off()
     }
 
     async fn run(&self, cancel: CancellationToken) {

@@ -12,7 +12,7 @@ use super::client::{Client, Heard, Trouble};
 use super::envelope::text;
 use super::grant::Grant;
 use super::settings::Settings;
-use super::{EVENTS, errors, verify};
+use super::{EVENTS, errors, socket, verify};
 
 /// How long a look at the public address may take.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -108,6 +108,20 @@ fn bot(body: &Value) -> Option<String> {
     text(body, "user_id").map(str::to_owned)
 }
 
+/// Asks Slack for the address of a Socket Mode connection, and does not open it: events go on to the daemon that runs.
+pub async fn app_token(settings: &Settings, token: &SecretString) -> Result<(), Finding> {
+    let client = Client::new(&settings.api_base).map_err(|error| {
+        Finding::new(
+            format!("calls cannot be prepared: {error}"),
+            "see the error above",
+        )
+    })?;
+    match socket::door::address(&client, token).await {
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(Finding::new(refusal.found, refusal.remedy)),
+    }
+}
+
 /// Posts a signed `url_verification` to the public address, as Slack does when it verifies the request URL.
 pub async fn request_url(settings: &Settings, public_url: &str, now: Time) -> Result<(), Finding> {
     let Some(secret) = settings.signing_secret.first() else {
@@ -135,6 +149,34 @@ pub async fn request_url(settings: &Settings, public_url: &str, now: Time) -> Re
     match outbound::call(request).await {
         Ok(answer) if answer.status.is_success() && answer.body == challenge.as_bytes() => Ok(()),
         Ok(answer) => Err(answered(answer.status.as_u16(), answer.json().as_ref())),
+        Err(Failure::NotSent(why) | Failure::Unknown(why)) => Err(Finding::new(
+            format!("no answer from {public_url} ({why})"),
+            "start chatbridge, and see that server.public_url leads to it: the name, the proxy, the certificate",
+        )),
+    }
+}
+
+/// Posts something with a signature that nobody made. It must be turned away.
+pub async fn forged(public_url: &str, now: Time) -> Result<(), Finding> {
+    let client = outbound::client(TIMEOUT).map_err(|error| {
+        Finding::new(
+            format!("calls cannot be prepared: {error}"),
+            "see the error above",
+        )
+    })?;
+    let body = json!({"type": "url_verification", "token": "check", "challenge": "forged"}).to_string();
+    let request = client
+        .post(format!("{}{EVENTS}", public_url.trim_end_matches('/')))
+        .header(verify::SIGNATURE, format!("v0={}", "0".repeat(64)))
+        .header(verify::TIMESTAMP, now.secs().to_string())
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(body);
+    match outbound::call(request).await {
+        Ok(answer) if answer.status == http::StatusCode::UNAUTHORIZED => Ok(()),
+        Ok(answer) => Err(Finding::new(
+            format!("{public_url} answers {} to it, not 401", answer.status.as_u16()),
+            "something other than chatbridge answers there: it would take in what anybody sends",
+        )),
         Err(Failure::NotSent(why) | Failure::Unknown(why)) => Err(Finding::new(
             format!("no answer from {public_url} ({why})"),
             "start chatbridge, and see that server.public_url leads to it: the name, the proxy, the certificate",

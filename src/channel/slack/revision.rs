@@ -18,22 +18,27 @@ use super::words;
 /// The subtype that a message with replies gets when it is deleted: it stays as a stone above them.
 const TOMBSTONE: &str = "tombstone";
 
-/// Reads such an event; none if it is another one.
-pub(super) fn read(envelope: &Envelope, is_bot: impl Fn(&str) -> bool) -> Option<Result<Arrival, Reason>> {
+/// Reads such an event; none if it is another one. `rooted`: whether messages at the top level of a direct message are
+/// roots of threads.
+pub(super) fn read(
+    envelope: &Envelope,
+    rooted: bool,
+    is_bot: impl Fn(&str) -> bool,
+) -> Option<Result<Arrival, Reason>> {
     let event = envelope.event;
     match text(event, "subtype")? {
-        "message_changed" => Some(changed(envelope, is_bot)),
-        "message_deleted" => Some(deleted(envelope, is_bot)),
+        "message_changed" => Some(changed(envelope, rooted, is_bot)),
+        "message_deleted" => Some(deleted(envelope, rooted, is_bot)),
         _ => None,
     }
 }
 
-fn changed(envelope: &Envelope, is_bot: impl Fn(&str) -> bool) -> Result<Arrival, Reason> {
+fn changed(envelope: &Envelope, rooted: bool, is_bot: impl Fn(&str) -> bool) -> Result<Arrival, Reason> {
     const LEFT: Reason = "message_changed";
     let event = envelope.event;
     let message = event.get("message").ok_or(LEFT)?;
     if text(message, "subtype") == Some(TOMBSTONE) {
-        return deleted(envelope, is_bot);
+        return deleted(envelope, rooted, is_bot);
     }
     let before = event.get("previous_message").unwrap_or(&Value::Null);
     let user = text(message, "user").ok_or(LEFT)?;
@@ -53,7 +58,7 @@ fn changed(envelope: &Envelope, is_bot: impl Fn(&str) -> bool) -> Result<Arrival
         text(before, "text").map(|text| words::read(text, &is_bot)),
         words::read(new, &is_bot),
     );
-    let place = Place::of(envelope, message, text(message, "ts").ok_or(LEFT)?).ok_or(LEFT)?;
+    let place = Place::of(envelope, message, text(message, "ts").ok_or(LEFT)?, rooted).ok_or(LEFT)?;
     // Talk at the top level of a channel was never for us.
     let for_us = place.direct || !place.is_root || words.mentions_bot;
     if !for_us && old.is_some_and(|old| !old.mentions_bot) {
@@ -65,14 +70,14 @@ fn changed(envelope: &Envelope, is_bot: impl Fn(&str) -> bool) -> Result<Arrival
     Ok(place.edit(envelope, words.text, edited_at))
 }
 
-fn deleted(envelope: &Envelope, is_bot: impl Fn(&str) -> bool) -> Result<Arrival, Reason> {
+fn deleted(envelope: &Envelope, rooted: bool, is_bot: impl Fn(&str) -> bool) -> Result<Arrival, Reason> {
     const LEFT: Reason = "message_deleted";
     let event = envelope.event;
     let before = event.get("previous_message").unwrap_or(&Value::Null);
     let ts = text(event, "deleted_ts")
         .or_else(|| text(before, "ts"))
         .ok_or(LEFT)?;
-    let place = Place::of(envelope, before, ts).ok_or(LEFT)?;
+    let place = Place::of(envelope, before, ts, rooted).ok_or(LEFT)?;
     let mentioned = text(before, "text").map(|text| words::read(text, &is_bot).mentions_bot);
     if !place.direct && place.is_root && mentioned == Some(false) {
         return Err(LEFT);
@@ -87,7 +92,7 @@ fn deleted(envelope: &Envelope, is_bot: impl Fn(&str) -> bool) -> Result<Arrival
 pub(super) fn of_mention(envelope: &Envelope, ts: &str, text_now: &str) -> Option<Arrival> {
     let edited = envelope.event.get("edited")?;
     let edited_at = text(edited, "ts").and_then(millis).map(Time::from_millis)?;
-    let place = Place::of(envelope, envelope.event, ts)?;
+    let place = Place::of(envelope, envelope.event, ts, false)?;
     Some(place.edit(envelope, text_now.to_owned(), edited_at))
 }
 
@@ -102,12 +107,12 @@ struct Place {
 }
 
 impl Place {
-    fn of(envelope: &Envelope, message: &Value, ts: &str) -> Option<Self> {
+    fn of(envelope: &Envelope, message: &Value, ts: &str, rooted: bool) -> Option<Self> {
         let channel = text(envelope.event, "channel")?;
         let direct = is_direct(envelope.event, channel);
         // A root that has replies names itself.
         let root = text(message, "thread_ts").filter(|root| *root != ts);
-        let parts = match (root, direct) {
+        let parts = match (root, direct && !rooted) {
             (Some(root), _) => vec![channel, root],
             (None, true) => vec![channel],
             (None, false) => vec![channel, ts],

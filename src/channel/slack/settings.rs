@@ -12,15 +12,26 @@ use crate::domain::settings;
 /// The most characters of a command (Slack's manifest schema, `slash_commands`).
 const LONGEST_COMMAND: usize = 32;
 
+/// The most prompts that Slack shows (`assistant.threads.setSuggestedPrompts`, and the manifest's `agent_view`).
+pub const MOST_PROMPTS: usize = 4;
+
+/// The most characters of an emoji's name (Slack's limit for emoji of one's own is 100), skin tone included.
+const LONGEST_EMOJI: usize = 120;
+
 /// Section `slack`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The app's signing secret; two while one is being replaced. Required.
-    #[serde(deserialize_with = "settings::secrets")]
+    /// The app's signing secret; two while one is being replaced. Required, unless there is an `app_token`.
+    #[serde(default, deserialize_with = "settings::secrets")]
     pub signing_secret: Vec<SecretString>,
     /// The token of the workspace's bot (`xoxb-…`).
     pub bot_token: Option<SecretString>,
+    /// The app-level token (`xapp-…`): with it, what comes in is fetched by Socket Mode.
+    pub app_token: Option<SecretString>,
+    /// How many connections Socket Mode keeps standing.
+    #[serde(default = "two")]
+    pub socket_connections: usize,
     /// The app's client id, if others may install the app. Set together with the secret.
     pub client_id: Option<String>,
     /// The app's client secret.
@@ -32,6 +43,15 @@ pub struct Settings {
     pub turn_wait: Option<Duration>,
     /// Whether replies in a thread that the bot takes part in are answered without a new mention.
     pub follow_threads: bool,
+    /// Whether the app is an agent in Slack's eyes.
+    #[serde(default)]
+    pub agent_view: AgentView,
+    /// Questions that are suggested to whoever opens it; at most [`MOST_PROMPTS`].
+    #[serde(default, deserialize_with = "settings::list")]
+    pub prompts: Vec<String>,
+    /// The emoji on a person's message while an answer is on its way, without colons; empty: none. Not for agents.
+    #[serde(default, deserialize_with = "emoji")]
+    pub reaction: String,
     /// The command that asks a question (`/ask`); empty: none.
     #[serde(default = "ask", deserialize_with = "command")]
     pub command: String,
@@ -64,6 +84,11 @@ fn ask() -> String {
     "/ask".to_owned()
 }
 
+/// Slack may replace one of them while the other listens.
+fn two() -> usize {
+    2
+}
+
 fn every_second() -> Duration {
     Duration::from_secs(1)
 }
@@ -80,6 +105,54 @@ fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Erro
     Err(de::Error::custom(format!(
         "{text:?} is no command; write it as people type it, such as \"/ask\", or leave it empty for none"
     )))
+}
+
+/// The name of an emoji as Slack writes it, with or without its colons, or nothing.
+fn emoji<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let name = text.trim().trim_matches(':');
+    let plain = |c: char| {
+        c.is_lowercase() || c.is_numeric() || matches!(c, '_' | '-' | '+' | ':' | '\'') || !c.is_ascii()
+    };
+    if name.len() <= LONGEST_EMOJI && name.chars().all(|c| plain(c) && !c.is_whitespace()) {
+        return Ok(name.to_owned());
+    }
+    Err(de::Error::custom(format!(
+        "{text:?} is no emoji; write its name as Slack does, such as \"eyes\", or leave it empty for none"
+    )))
+}
+
+/// What the app is in Slack's eyes: its manifest has `agent_view`, `assistant_view` or neither.
+///
+/// Written `false`, `true` or `"assistant"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AgentView {
+    /// Neither: a bot.
+    #[default]
+    Off,
+    /// An agent (`agent_view`).
+    Agent,
+    /// An assistant (`assistant_view`), as apps could be until July 2026.
+    Assistant,
+}
+
+impl<'de> Deserialize<'de> for AgentView {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Flag(bool),
+            Word(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Flag(false) => Ok(Self::Off),
+            Written::Flag(true) => Ok(Self::Agent),
+            Written::Word(word) if word == "assistant" => Ok(Self::Assistant),
+            Written::Word(word) => Err(de::Error::custom(format!(
+                "{word:?} is not known here; write true, false or \"assistant\""
+            ))),
+        }
+    }
 }
 
 /// What is done with messages that come through Slack Connect: from people of another organisation, or in a
@@ -122,6 +195,8 @@ fn is_team_id(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn connect(json: &str) -> Result<Connect, String> {
@@ -159,6 +234,42 @@ mod tests {
         for bad in ["ask", "/", "/a b", "/Ask", "//ask", &long] {
             let message = command(bad).unwrap_err().to_string();
             assert!(message.contains("is no command; write it as"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_the_app_is_and_its_emoji() {
+        let least =
+            json!({"signing_secret": "s", "api_base": "https://slack.com/api", "follow_threads": true});
+        let read = |key: &str, value: Value| {
+            let mut all = least.clone();
+            all[key] = value;
+            serde_json::from_value::<Settings>(all).map_err(|error| error.to_string())
+        };
+        for (value, view) in [
+            (json!(false), AgentView::Off),
+            (json!(true), AgentView::Agent),
+            (json!("assistant"), AgentView::Assistant),
+        ] {
+            assert_eq!(read("agent_view", value).unwrap().agent_view, view);
+        }
+        assert!(
+            read("agent_view", json!("agent"))
+                .unwrap_err()
+                .contains("is not known here")
+        );
+        for (value, name) in [
+            (":eyes:", "eyes"),
+            ("+1::skin-tone-2", "+1::skin-tone-2"),
+            (" ", ""),
+        ] {
+            assert_eq!(read("reaction", json!(value)).unwrap().reaction, name);
+        }
+        for odd in ["two words", "Eyes", "a/b"] {
+            assert!(
+                read("reaction", json!(odd)).unwrap_err().contains("is no emoji"),
+                "{odd}"
+            );
         }
     }
 

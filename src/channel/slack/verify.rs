@@ -25,26 +25,31 @@ const WINDOW_SECS: u64 = 300;
 /// Checks signatures under the live secrets.
 pub(super) struct Verifier {
     secrets: Vec<SecretString>,
+    /// Whether what comes in comes over a socket, so that there need not be a secret.
+    by_socket: bool,
 }
 
 impl Verifier {
     /// A verifier for these secrets. An empty one is none: anybody could sign with it. Without any secret,
-    /// everything is turned away.
-    pub(super) fn new(secrets: Vec<SecretString>) -> Self {
+    /// everything is turned away; with Socket Mode that is as it should be.
+    pub(super) fn new(secrets: Vec<SecretString>, by_socket: bool) -> Self {
         let secrets: Vec<_> = secrets
             .into_iter()
             .filter(|secret| !secret.expose_secret().is_empty())
             .collect();
-        if secrets.is_empty() {
+        if secrets.is_empty() && !by_socket {
             tracing::warn!(
                 "slack.signing_secret is empty: every request is turned away; copy it from the app's Basic Information page"
             );
         }
-        Self { secrets }
+        Self { secrets, by_socket }
     }
 
     /// Opens a request that Slack signed within the last five minutes.
     pub(super) fn open(&self, sealed: Unverified, now: Time) -> Result<Verified, Rejection> {
+        if self.by_socket && self.secrets.is_empty() {
+            return Err(BY_SOCKET);
+        }
         let signature = sealed.header(&SIGNATURE).ok_or(MISSING)?.to_owned();
         let timestamp = sealed.header(&TIMESTAMP).ok_or(UNDATED)?.to_owned();
         let signed_at = seconds(&timestamp).ok_or(MISDATED)?;
@@ -67,6 +72,10 @@ fn seconds(text: &str) -> Option<i64> {
         .then(|| text.parse().ok())?
 }
 
+const BY_SOCKET: Rejection = Rejection::Unauthenticated {
+    code: "socket_mode",
+    message: "this daemon gets its events by Socket Mode; to take webhooks, set slack.signing_secret",
+};
 const MISSING: Rejection = Rejection::Unauthenticated {
     code: "signature_missing",
     message: "the header X-Slack-Signature is missing or there twice; only Slack's signed requests are taken",
@@ -118,7 +127,8 @@ mod tests {
         body: &str,
         now: i64,
     ) -> Result<usize, &'static str> {
-        let verifier = Verifier::new(secrets.iter().map(|secret| SecretString::from(*secret)).collect());
+        let secrets = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
+        let verifier = Verifier::new(secrets, false);
         match verifier.open(request(headers, body), Time::from_secs(now)) {
             Ok(body) => Ok(body.bytes().len()),
             Err(Rejection::Unauthenticated { code, .. }) => Err(code),
@@ -157,6 +167,16 @@ mod tests {
         let headers = [("x-slack-signature", format!("v0={forged}"))];
         let headers = [(headers[0].0, headers[0].1.as_str()), SIGNED[1]];
         assert_eq!(open(&[""], &headers, "{}", SIGNED_AT), Err("signature_invalid"));
+    }
+
+    #[test]
+    fn with_socket_mode_no_webhook_is_taken_unless_there_is_a_secret() {
+        let opened = |secrets: Vec<SecretString>| {
+            let verifier = Verifier::new(secrets, true);
+            verifier.open(request(&SIGNED, BODY), Time::from_secs(SIGNED_AT))
+        };
+        assert_eq!(opened(Vec::new()).unwrap_err(), BY_SOCKET);
+        assert!(opened(vec![SecretString::from(SECRET)]).is_ok());
     }
 
     #[test]

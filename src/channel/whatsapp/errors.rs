@@ -44,8 +44,10 @@ pub(super) enum Reach {
     Person,
     /// Our number.
     Number,
-    /// The whole WhatsApp Business Account, or the app.
+    /// The whole WhatsApp Business Account: all its numbers, whatever their tokens.
     Account,
+    /// The access token or its app: all numbers with the same token, whatever their accounts.
+    Token,
 }
 
 /// A row of the table.
@@ -74,20 +76,22 @@ const fn one(code: i64, class: Class, reach: Reach, remedy: &'static str) -> Row
     row(code, code, class, reach, remedy)
 }
 
-/// Meta's list of error codes of the Cloud API, as far as sending a text can meet them.
+/// Meta's list of error codes of the Cloud API ("Error codes", whatsapp/support/error-codes), as far as sending a text
+/// can meet them. Whom a code concerns follows from Meta's words: 368, 131031, 131042 and 80007 speak of the WhatsApp
+/// Business Account, 4 of the app, 0, 190, 3, 10 and 2xx of the token and what it may do.
 #[rustfmt::skip]
 pub(super) const TABLE: &[Row] = &[
-    one(0, Class::Operator, Reach::Account, "Meta does not accept the access token: make a new one for the system user and set whatsapp.access_token"),
-    one(190, Class::Operator, Reach::Account, "the access token is invalid or has expired: make a new one for the system user, without an end date, and set whatsapp.access_token"),
-    one(3, Class::Operator, Reach::Account, "the app lacks a capability: check its permissions in Meta's dashboard"),
-    one(10, Class::Operator, Reach::Account, "a permission is missing or was withdrawn: give the system user whatsapp_business_messaging and the WhatsApp account"),
-    row(200, 299, Class::Operator, Reach::Account, "a permission is missing or was withdrawn: give the system user whatsapp_business_messaging and the WhatsApp account"),
+    one(0, Class::Operator, Reach::Token, "Meta does not accept the access token: make a new one for the system user and set whatsapp.access_token"),
+    one(190, Class::Operator, Reach::Token, "the access token is invalid or has expired: make a new one for the system user, without an end date, and set whatsapp.access_token"),
+    one(3, Class::Operator, Reach::Token, "the app lacks a capability: check its permissions in Meta's dashboard"),
+    one(10, Class::Operator, Reach::Token, "a permission is missing or was withdrawn: give the system user whatsapp_business_messaging and the WhatsApp account"),
+    row(200, 299, Class::Operator, Reach::Token, "a permission is missing or was withdrawn: give the system user whatsapp_business_messaging and the WhatsApp account"),
     one(131_005, Class::Operator, Reach::Number, "access to the number was denied: assign the WhatsApp account to the system user"),
     one(1, Class::Transient, Reach::Account, "Meta had an unknown error; it is tried again"),
     one(2, Class::Transient, Reach::Account, "Meta's service is down for the moment; it is tried again"),
     one(131_000, Class::Transient, Reach::Person, "Meta could not send and does not say why; it is tried again"),
     one(131_016, Class::Transient, Reach::Account, "Meta's service is overloaded; it is tried again"),
-    one(4, Class::Throttle(Wait::Minutes), Reach::Account, "the app made too many calls in this hour; sending goes on in some minutes"),
+    one(4, Class::Throttle(Wait::Minutes), Reach::Token, "the app made too many calls in this hour; sending goes on in some minutes"),
     one(80_007, Class::Throttle(Wait::Minutes), Reach::Account, "the WhatsApp account made too many calls in this hour; sending goes on in some minutes"),
     one(130_429, Class::Throttle(Wait::UpToAMinute), Reach::Number, "the number sends more messages a second than Meta lets it; sending goes on in a moment"),
     one(131_056, Class::Throttle(Wait::PowersOfFour), Reach::Person, "too many messages to one person in a short time; the next one waits"),
@@ -96,6 +100,7 @@ pub(super) const TABLE: &[Row] = &[
     one(131_064, Class::Operator, Reach::Number, "Meta restricts the number for how its messages are classified: see WhatsApp Manager"),
     one(368, Class::Operator, Reach::Account, "the account is blocked for a violation of policy: see Business Support in Meta's dashboard"),
     one(131_031, Class::Operator, Reach::Account, "the account is locked: see Business Support in Meta's dashboard"),
+    // The rest of the world is still written to: Meta's words are "restricted from messaging users in this country".
     one(130_497, Class::Operator, Reach::Person, "the account may not write to people in this country: see Meta's messaging policy"),
     one(131_042, Class::Operator, Reach::Account, "the WhatsApp account has no valid payment method, and replies are charged: add one in Billing of Meta's dashboard"),
     one(131_045, Class::Operator, Reach::Number, "the number is not registered: register it in WhatsApp Manager"),
@@ -120,8 +125,13 @@ pub(super) const TABLE: &[Row] = &[
 ];
 
 /// The row of a code.
-pub(super) fn meaning(code: i64) -> Option<&'static Row> {
+fn meaning(code: i64) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.codes.contains(&code))
+}
+
+/// What a code means and what to do about it, for the operator.
+pub(super) fn remedy(code: i64) -> Option<&'static str> {
+    meaning(code).map(|row| row.remedy)
 }
 
 /// A pause for limits that are counted by the hour, in seconds.
@@ -177,6 +187,7 @@ fn disposition(row: &Row, answer: &Answer, pauses: Pauses) -> SendDisposition {
     let power = 4_u64.pow(before.min(LARGEST_POWER));
     let class = match (row.class, row.reach) {
         (Class::Operator, Reach::Account) => return SendDisposition::HoldFamily,
+        (Class::Operator, Reach::Token) => return SendDisposition::HoldAccess,
         (Class::Operator, Reach::Number) => return SendDisposition::Hold,
         (class, _) => class,
     };
@@ -200,6 +211,7 @@ fn disposition(row: &Row, answer: &Answer, pauses: Pauses) -> SendDisposition {
         Reach::Person => Scope::Thread,
         Reach::Number => Scope::Account,
         Reach::Account => Scope::Family,
+        Reach::Token => Scope::Access,
     };
     SendDisposition::Pause { scope, after }
 }

@@ -17,10 +17,25 @@ pub(super) enum Words {
     Malformed,
 }
 
+/// What a message of a type is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Something that a person sent.
+    Message,
+    /// The person says an earlier message otherwise: see `revisions`.
+    Edit,
+    /// The person takes an earlier message back: see `revisions`.
+    Revoke,
+    /// Meta's own word on a person's names: see `renames`.
+    System,
+}
+
 /// What becomes of the messages of one type.
 pub(super) struct Kind {
     /// The value of `type`.
     pub name: &'static str,
+    /// What it is. What follows is of a [`Sort::Message`].
+    pub sort: Sort,
     /// Reads its words, given the message.
     pub words: fn(&Value) -> Words,
     /// Why it is ignored when it has no words: a metric's label.
@@ -32,14 +47,22 @@ pub(super) struct Kind {
 const fn kind(name: &'static str, words: fn(&Value) -> Words, reason: &'static str, told: bool) -> Kind {
     Kind {
         name,
+        sort: Sort::Message,
         words,
         reason,
         told,
     }
 }
 
-/// The table. (`system` is no message of a person: see `renames`. What has a `group_id` is left aside before.)
-const KINDS: [Kind; 16] = [
+const fn about(name: &'static str, sort: Sort) -> Kind {
+    Kind {
+        sort,
+        ..kind(name, none, name, false)
+    }
+}
+
+/// The table. (What has a `group_id` is left aside before.)
+const KINDS: [Kind; 18] = [
     kind("text", |m| written(m, "text", "body"), "empty", false),
     kind("interactive", interactive, "interactive", true),
     kind("button", |m| written(m, "button", "text"), "empty", false),
@@ -53,11 +76,14 @@ const KINDS: [Kind; 16] = [
     kind("order", contents::order, "order", true),
     // Something that the API cannot carry (a poll, a message that vanishes): the person did send it.
     kind("unsupported", none, "unsupported", true),
+    // The same, as older versions of the API wrote it.
+    kind("unknown", none, "unsupported", true),
     kind("reaction", none, "reaction", false),
-    // Changes of earlier messages, told only for numbers that are also used in the Business app.
-    kind("edit", none, "edit", false),
-    kind("revoke", none, "revoke", false),
     kind("request_welcome", none, "request_welcome", false),
+    // Told only for numbers that are also used in the Business app.
+    about("edit", Sort::Edit),
+    about("revoke", Sort::Revoke),
+    about("system", Sort::System),
 ];
 
 /// What becomes of a type that is not in the table.

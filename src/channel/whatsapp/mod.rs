@@ -1,11 +1,13 @@
 //! WhatsApp by Meta's Cloud API.
 //!
 //! `verify` decides who may speak to us, `parse` walks through a webhook and hands each item to the file that
-//! knows it: messages to `kinds` and `people`, changes of names to `renames`, statuses to `receipts`.
+//! knows it: messages to `kinds` and `people`, what people change or take back to `revisions`, changes of names to
+//! `renames`, statuses to `receipts`.
 //! What colleagues wrote is read in `echoes`, and `contents` puts places, contacts and the like into words.
 //! `render` makes the parts of an answer, `window` decides whether a part may still go out as it is, `client` sends
 //! one, and `errors` says what Meta's refusals mean.
 
+mod accounts;
 mod client;
 mod contents;
 mod country;
@@ -18,6 +20,7 @@ mod people;
 mod receipts;
 mod renames;
 mod render;
+mod revisions;
 mod settings;
 pub mod setup;
 #[cfg(test)]
@@ -42,13 +45,18 @@ use super::{
     Acknowledgement, Channel, Endpoint, LookUp, Received, Rejection, SendError, Sent, WebhookRequest,
 };
 use crate::domain::delivery::SendClaim;
+use crate::domain::family::FamilyStore;
 use crate::domain::texts::Texts;
 use crate::domain::turn::TurnClaim;
 use crate::domain::{AccountKey, Clock};
+use accounts::Accounts;
 use client::Client;
 
 /// The first part of this channel's addresses and its section of the configuration.
 const NAME: &str = "whatsapp";
+
+/// Where questions come from, in the agent's words.
+pub const INTEGRATION_TYPE: &str = "WHATSAPP";
 
 /// Where Meta posts webhooks, and makes its handshake.
 const WEBHOOK: &str = "/whatsapp/webhook";
@@ -59,11 +67,13 @@ const TURN_WAIT: Duration = Duration::from_millis(1200);
 /// How long until it is shown anew that somebody is typing: Meta stops showing it after 25 seconds.
 const TYPING_AGAIN: Duration = Duration::from_secs(20);
 
-/// Builds the channel.
+/// Builds the channel. It keeps in `families` which numbers stand in which WhatsApp Business Account; without, it learns
+/// that anew after each start.
 pub fn channel(
     mut settings: Settings,
     texts: &Texts,
     clock: Arc<dyn Clock>,
+    families: Option<Arc<dyn FamilyStore>>,
 ) -> Result<Arc<dyn Channel>, reqwest::Error> {
     // A signature under an empty secret can be made by anyone.
     settings
@@ -75,6 +85,7 @@ pub fn channel(
         only_text: notice(&texts.only_text),
         file_not_read: notice(&texts.file_not_read),
         client,
+        accounts: Accounts::new(families),
         clock,
     }))
 }
@@ -93,6 +104,7 @@ struct WhatsApp {
     /// What a person is told whose words came with a file; none if nothing.
     file_not_read: Option<String>,
     client: Client,
+    accounts: Accounts,
     clock: Arc<dyn Clock>,
 }
 
@@ -103,7 +115,7 @@ impl Channel for WhatsApp {
     }
 
     fn integration_type(&self) -> &'static str {
-        "WHATSAPP"
+        INTEGRATION_TYPE
     }
 
     fn turn_wait(&self, general: Option<Duration>) -> Duration {
@@ -132,7 +144,7 @@ impl Channel for WhatsApp {
             });
         }
         let verified = verify::signature(request.sealed, &self.settings.app_secret)?;
-        let body = json::read(verified.bytes()).ok_or(Rejection::Malformed {
+        let body = super::json::read(verified.bytes()).ok_or(Rejection::Malformed {
             code: "not_json",
             message: "the body is signed, but it is not JSON",
         })?;
@@ -141,6 +153,7 @@ impl Channel for WhatsApp {
             only_text: self.only_text.as_deref(),
             file_not_read: self.file_not_read.as_deref(),
             echo_pause: self.settings.echo_pause,
+            accounts: &self.accounts,
             now: self.clock.now(),
         };
         Ok(parse::webhook(&body, &context))
@@ -150,23 +163,33 @@ impl Channel for WhatsApp {
         render::parts(text, links)
     }
 
-    async fn working(&self, claim: &TurnClaim) {
+    /// Meta takes it back by itself when the reply arrives, or after a while.
+    async fn working(&self, claim: &TurnClaim, over: CancellationToken) {
         let Some(latest) = claim.messages.last() else {
             return;
         };
         let number = claim.thread.account.account();
-        loop {
-            if let Err(why) = self.client.show_typing(number, &latest.platform_id).await {
-                debug!(turn = %claim.turn, why, "it is not shown that an answer is on its way");
+        let show = async {
+            loop {
+                if let Err(why) = self.client.show_typing(number, &latest.platform_id).await {
+                    debug!(turn = %claim.turn, why, "it is not shown that an answer is on its way");
+                }
+                tokio::time::sleep(TYPING_AGAIN).await;
             }
-            tokio::time::sleep(TYPING_AGAIN).await;
-        }
+        };
+        over.run_until_cancelled(show).await;
     }
 
-    /// The numbers with the same access token: Meta's limits of the app and refusals of the token or of the business
-    /// concern them all.
+    /// The numbers of the same WhatsApp Business Account. As long as a number's is not known, those with its token
+    /// stand for it.
     fn family(&self, account: &AccountKey) -> String {
-        format!("{NAME}|{}", self.client.family(account.account()))
+        let waba = self.accounts.of(account);
+        waba.map_or_else(|| self.access(account), |waba| format!("{NAME}|account|{waba}"))
+    }
+
+    /// The numbers with the same access token.
+    fn access(&self, account: &AccountKey) -> String {
+        format!("{NAME}|token|{}", self.client.family(account.account()))
     }
 
     async fn send(&self, claim: &SendClaim) -> Result<Sent, SendError> {
@@ -187,8 +210,8 @@ impl Channel for WhatsApp {
         }
     }
 
-    /// There is nothing to do: every number is named by its webhooks.
+    /// Every number is named by its webhooks; which belong together is remembered.
     async fn run(&self, cancel: CancellationToken) {
-        cancel.cancelled().await;
+        self.accounts.run(cancel).await;
     }
 }

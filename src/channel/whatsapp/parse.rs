@@ -4,13 +4,17 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tracing::warn;
 
+use super::accounts::Accounts;
 use super::echoes::Echo;
+use super::kinds::Sort;
 use super::people::Person;
 use super::receipts::Status;
 use super::renames::System;
-use super::{NAME, contents, echoes, json, kinds, receipts, renames};
+use super::{NAME, contents, echoes, errors, json, kinds, receipts, renames, revisions};
 use crate::channel::Received;
+use crate::domain::account::is_plain_id;
 use crate::domain::message::{Arrival, Inbound, Opens, Treatment};
 use crate::domain::{AccountKey, DedupKey, Time};
 
@@ -48,6 +52,8 @@ pub(super) struct Context<'a> {
     pub file_not_read: Option<&'a str>,
     /// For how long the bot is silent where a colleague has written; zero: it is not.
     pub echo_pause: Duration,
+    /// Takes note of which numbers stand in which account.
+    pub accounts: &'a Accounts,
     /// The present time.
     pub now: Time,
 }
@@ -62,7 +68,10 @@ pub(super) fn webhook(body: &Value, context: &Context<'_>) -> Received {
     };
     if json::text(body, "object") == Some(OBJECT) {
         walk.each(body, "entry", |walk, entry| {
-            walk.each(entry, "changes", Walk::change);
+            let waba = json::scalar(entry, "id").filter(|id| is_plain_id(id));
+            walk.each(entry, "changes", |walk, change| {
+                walk.change(change, waba.as_deref());
+            });
         });
     } else {
         walk.dropped.push(reasons::OTHER_OBJECT);
@@ -88,6 +97,11 @@ pub(super) fn plain_message_id(id: &str) -> Option<String> {
     plain.then(|| id.to_owned())
 }
 
+/// What makes a second delivery of a message recognisable.
+pub(super) fn key_of_message(account: &AccountKey, id: &str) -> DedupKey {
+    DedupKey::new(account, "message", id)
+}
+
 struct Walk<'a> {
     context: &'a Context<'a>,
     arrivals: Vec<(Time, Arrival)>,
@@ -103,8 +117,8 @@ impl Walk<'_> {
         }
     }
 
-    /// One of `changes`.
-    fn change(&mut self, change: &Value) {
+    /// One of `changes`, of this WhatsApp Business Account.
+    fn change(&mut self, change: &Value, waba: Option<&str>) {
         let visit: fn(&mut Self, &Value, &AccountKey) = match json::text(change, "field") {
             Some("messages") => Self::value,
             Some("smb_message_echoes") => Self::echoes,
@@ -114,7 +128,12 @@ impl Walk<'_> {
         };
         let value = change.get("value").unwrap_or(&Value::Null);
         match account_of(value) {
-            Some(account) if self.serves(&account) => visit(self, value, &account),
+            Some(account) if self.serves(&account) => {
+                if let Some(waba) = waba {
+                    self.context.accounts.learn(&account, waba);
+                }
+                visit(self, value, &account);
+            }
             Some(_) => self.dropped.push(reasons::OTHER_NUMBER),
             None => self.dropped.push(reasons::MALFORMED),
         }
@@ -146,7 +165,14 @@ impl Walk<'_> {
             self.each(value, "statuses", |walk, status| walk.status(status, account));
         }
         if errors {
-            self.each(value, "errors", |walk, _| {
+            self.each(value, "errors", |walk, error| {
+                let code = json::scalar(error, "code").unwrap_or_default();
+                let remedy = code.parse().ok().and_then(errors::remedy);
+                let said = errors::words(error);
+                warn!(
+                    number = account.account(),
+                    code, remedy, said, "Meta reports a trouble with the number"
+                );
                 walk.dropped.push(reasons::ACCOUNT_ERROR);
             });
         }
@@ -173,15 +199,25 @@ impl Walk<'_> {
             return self.dropped.push(reasons::MALFORMED);
         };
         let at = self.time_of(message);
-        if kind == "system" {
+        let kind = kinds::of(kind);
+        if kind.sort == Sort::System {
             return match renames::read(message, &id, account, at) {
                 System::Renamed(change) => self.arrivals.push((at, Arrival::Identity(change))),
                 System::Other => self.dropped.push(reasons::SYSTEM),
                 System::Malformed => self.dropped.push(reasons::MALFORMED),
             };
         }
-        match self.inbound(message, contacts, account, id, kinds::of(kind)) {
-            Some(inbound) => self.arrivals.push((at, Arrival::Message(inbound))),
+        let writer = Person::writer(message, contacts);
+        let arrival = writer.and_then(|writer| match kind.sort {
+            Sort::Edit => revisions::edit(message, &writer, account, at),
+            Sort::Revoke => revisions::revoke(message, &writer, account),
+            Sort::Message | Sort::System => {
+                let inbound = self.inbound(message, &writer, account, id, kind);
+                inbound.map(Arrival::Message)
+            }
+        });
+        match arrival {
+            Some(arrival) => self.arrivals.push((at, arrival)),
             None => self.dropped.push(reasons::MALFORMED),
         }
     }
@@ -190,17 +226,16 @@ impl Walk<'_> {
     fn inbound(
         &self,
         message: &Value,
-        contacts: &[Value],
+        person: &Person,
         account: &AccountKey,
         id: String,
         kind: &kinds::Kind,
     ) -> Option<Inbound> {
-        let person = Person::writer(message, contacts)?;
         let (text, treatment) = self.treatment(kind, (kind.words)(message))?;
         let text = contents::framed(message, text);
         Some(Inbound {
             account: account.clone(),
-            keys: vec![DedupKey::new(account, "message", &id)],
+            keys: vec![key_of_message(account, &id)],
             identifiers: person.identifiers(account),
             opens: Opens::Thread,
             place: None,

@@ -44,16 +44,18 @@ pub(super) fn read(status: &Value, account: &AccountKey, at: Time) -> Status {
     })
 }
 
-/// Why it failed, by Meta's code and words.
+/// Why it failed: what the code means, and Meta's words.
 fn failure(status: &Value) -> Fate {
     let error = status
         .get("errors")
         .and_then(|errors| errors.get(0))
         .unwrap_or(&Value::Null);
     let code = json::scalar(error, "code").filter(|code| code.len() <= 20 && code.is_ascii());
+    let said = errors::words(error);
+    let remedy = code.as_ref().and_then(|code| errors::remedy(code.parse().ok()?));
     Fate::Failed {
         code: code.unwrap_or_else(|| "failed".to_owned()),
-        reason: errors::words(error),
+        reason: remedy.map_or_else(|| said.clone(), |remedy| format!("{remedy} ({said})")),
     }
 }
 
@@ -100,7 +102,10 @@ mod tests {
         let error = json!({"code": 131_047, "title": "Re-engagement message", "message": "Re-engagement message",
             "error_data": {"details": "More than 24 hours have passed."}});
         let failed = told(&json!({"id": "x", "status": "failed", "errors": [error]})).fate;
-        let reason = "Re-engagement message: More than 24 hours have passed.".to_owned();
+        let reason =
+            "more than 24 hours have passed since the person last wrote: only a template may be sent \
+            (Re-engagement message: More than 24 hours have passed.)"
+                .to_owned();
         assert_eq!(
             failed,
             Fate::Failed {

@@ -6,10 +6,10 @@
 
 use serde_json::Value;
 
-use super::json;
 use super::people::Person;
+use super::{json, parse};
 use crate::domain::identity::IdentityChange;
-use crate::domain::{AccountKey, DedupKey, Time};
+use crate::domain::{AccountKey, Time};
 
 /// The `system.type`s that tell of new names. The last one is what older versions of the API write.
 const RENAMES: [&str; 3] = [
@@ -64,7 +64,7 @@ fn change(
     let new = Person::named(new_user, text("parent_user_id"), new_phone.as_deref())?;
     Some(IdentityChange {
         account: account.clone(),
-        keys: vec![DedupKey::new(account, "message", id)],
+        keys: vec![parse::key_of_message(account, id)],
         old: old.identifiers(account),
         new: new.identifiers(account),
         route: new.route(),

@@ -52,13 +52,16 @@ fn build_with(settings: Settings, only_text: &str) -> (Arc<dyn Channel>, Arc<Man
         file_not_read: only_text.to_owned(),
         person_called: String::new(),
         forgotten: String::new(),
+        stopped: "stopped & done".to_owned(),
+        thinking: "thinks & thinks".to_owned(),
+        suggestions: "Ask:".to_owned(),
         help: String::new(),
         helpful: String::new(),
         not_helpful: String::new(),
         call_person: String::new(),
     };
     let clock = Arc::new(ManualClock::at(NOW));
-    (channel(settings, &texts, clock.clone()).unwrap(), clock)
+    (channel(settings, &texts, clock.clone(), None).unwrap(), clock)
 }
 
 fn build(settings: Settings) -> (Arc<dyn Channel>, Arc<ManualClock>) {

@@ -8,7 +8,6 @@ use super::Check;
 use crate::channel::slack::probe::{self, Finding, Identity};
 use crate::channel::slack::{self, manifest};
 use crate::config::Settings;
-use crate::domain::installation::InstallationStore;
 use crate::domain::{Clock, SystemClock, Time};
 
 /// How far the clocks may be apart. At five minutes every request is refused as stale: there must be room.
@@ -29,7 +28,10 @@ pub(super) async fn checks(settings: &Settings, slack: &slack::Settings) -> Vec<
     if let Some((theirs, ours)) = date {
         checks.push(clock(theirs, ours));
     }
-    checks.push(door(settings, slack).await);
+    checks.push(match &slack.app_token {
+        Some(token) => app_token(slack, token).await,
+        None => door(settings, slack).await,
+    });
     checks
 }
 
@@ -91,8 +93,6 @@ async fn tokens(settings: &Settings, slack: &slack::Settings, checks: &mut Vec<C
 }
 
 async fn kept(settings: &Settings) -> anyhow::Result<Vec<crate::domain::installation::Installed>> {
-    use crate::store::Store;
-
     let store = super::super::open_store(settings).await?;
     let kept = store.list("slack").await;
     store.close().await;
@@ -171,6 +171,18 @@ fn clock(theirs: Time, ours: Time) -> Check {
             found,
             "set this machine's clock by a time server (timedatectl set-ntp true): at five minutes every event is refused",
         )
+    }
+}
+
+/// Whether we reach Slack by Socket Mode. Slack calls no address then.
+async fn app_token(slack: &slack::Settings, token: &SecretString) -> Check {
+    let name = "slack app token";
+    match probe::app_token(slack, token).await {
+        Ok(()) => Check::ok(
+            name,
+            "opens connections for Socket Mode; /readyz of the running daemon says whether one stands",
+        ),
+        Err(finding) => Check::failed(name, finding.found, finding.remedy),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The channels' sections.
 
+use crate::channel::slack::MOST_PROMPTS;
+
 use super::{DAY, HOUR, Key, Kind, NONE, Section, YEAR, between, required, set, unset};
 
 /// Section `slack`.
@@ -8,15 +10,26 @@ pub(super) const SLACK: Section = Section {
     channel: true,
     doc: "Slack. The channel is off while no key of this section is set.",
     keys: &[
-        required(
+        unset(
             "signing_secret",
             Kind::Secrets,
-            "The app's signing secret (Basic Information); two while it is replaced.",
+            "The app's signing secret (Basic Information); two while it is replaced. Needed unless app_token is set.",
         ),
         unset(
             "bot_token",
             Kind::Secret,
             "The bot's token, xoxb-… (OAuth & Permissions).",
+        ),
+        unset(
+            "app_token",
+            Kind::Secret,
+            "An app-level token, xapp-… (Basic Information): what comes in is fetched by Socket Mode; no public address.",
+        ),
+        set(
+            "socket_connections",
+            Kind::Count { least: 1, most: 10 },
+            "2",
+            "How many connections Socket Mode keeps standing.",
         ),
         unset(
             "client_id",
@@ -44,6 +57,24 @@ pub(super) const SLACK: Section = Section {
             Kind::Flag,
             "true",
             "Whether replies in a thread of the bot's need no new mention.",
+        ),
+        set(
+            "agent_view",
+            Kind::FlagOr(&["assistant"]),
+            "false",
+            "Whether the app is an agent at Slack (agent_view), with status, stop button and suggestions; \"assistant\": an older one.",
+        ),
+        set(
+            "prompts",
+            Kind::Texts { most: MOST_PROMPTS },
+            "[]",
+            "Questions that an agent suggests to whoever opens it, four at most.",
+        ),
+        set(
+            "reaction",
+            Kind::Text,
+            "\"\"",
+            "Without agent_view: the emoji on a message while its answer is on its way (eyes); empty: none.",
         ),
         set(
             "command",

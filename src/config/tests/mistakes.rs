@@ -132,10 +132,12 @@ fn bad_values_are_told_with_what_to_write() {
             "is a whole number; write a duration with its unit",
         ),
         (
-            "[store]\nurl = \"postgres://u:p@h/d\"\n",
-            "is no database of this version",
+            "[store]\nurl = \"mysql://u:p@h/d\"\n",
+            "is no database; write sqlite://PATH",
         ),
-        ("[store]\nurl = \"sqlite://\"\n", "is no database of this version"),
+        ("[store]\nurl = \"sqlite://\"\n", "is no database"),
+        ("[store]\nurl = \"postgres://u:p@h:port/d\"\n", "is no database"),
+        ("[store]\nlease = \"10ms\"\n", "is out of bounds"),
         (
             "[agent]\nconcurrency = \"64\"\n",
             "is a text; write a whole number, without quotes",
@@ -262,6 +264,13 @@ fn contradictions_are_told() {
             "slack.client_id (my.toml): needs server.public_url",
         ),
         (
+            format!(
+                "{SLACK}client_id = \"1.2\"\nclient_secret = \"s\"\n[server]\npublic_url = \"https://a.example\"\n\
+                 [store]\nurl = \"postgres://h/d\"\n"
+            ),
+            "slack.client_id (my.toml): needs store.secret_key",
+        ),
+        (
             "[store]\nsecret_key = \"c2hvcnQ=\"\n".to_owned(),
             "store.secret_key (my.toml): holds something other than 32 bytes in base64",
         ),
@@ -309,7 +318,7 @@ fn no_mistake_shows_a_secret() {
         format!("[slack]\nbot_token = {token}\n"),
         format!("[slack]\nsigning_secret = \"a\\n{token}\"\n"),
         format!("[slack]\nsigning_secret = {{ a = \"{token}\" }}\n"),
-        format!("[store]\nurl = \"postgres://u:{token}@h/d\"\n"),
+        format!("[store]\nurl = \"postgres://u:{token}@h:port/d\"\n"),
         format!("[agent]\nbase_url = \"https://u:{token}@example.com\"\n"),
     ];
     for text in &texts {

@@ -101,3 +101,40 @@ fn message<'a>(channel: &'a str, thread: Option<&'a str>) -> Message<'a> {
         text: "Hello?",
     }
 }
+
+#[tokio::test]
+async fn shows_the_bot_at_work_as_slack_does() {
+    let (slack, server, client) = workspace().await;
+    let send = |method: &str, arguments: Value| {
+        let url = format!("{}/api/{method}", server.url());
+        call(client.post(url).bearer_auth(slack.token()).json(&arguments))
+    };
+    let place = |status: &str| json!({"channel_id": "C1", "thread_ts": "1.5", "status": status});
+    let session = "agents.sessions.setStatus";
+    assert_eq!(send(session, place("processing")).await["status"], "processing");
+    assert_eq!(slack.status("C1", "1.5").as_deref(), Some("processing"));
+    assert_eq!(
+        send(session, place("thinking")).await["error"],
+        "invalid_arguments"
+    );
+    let words = "assistant.threads.setStatus";
+    assert_eq!(send(words, place("is thinking…")).await["ok"], true);
+    assert_eq!(send(words, place("")).await["ok"], true);
+    assert_eq!(slack.status("C1", "1.5"), None);
+    let eyes = json!({"channel": "C1", "timestamp": "1.5", "name": "eyes"});
+    assert_eq!(send("reactions.add", eyes.clone()).await["ok"], true);
+    assert_eq!(
+        send("reactions.add", eyes.clone()).await["error"],
+        "already_reacted"
+    );
+    assert_eq!(slack.reactions("C1", "1.5"), ["eyes"]);
+    assert_eq!(send("reactions.remove", eyes.clone()).await["ok"], true);
+    assert_eq!(send("reactions.remove", eyes).await["error"], "no_reaction");
+    let five = json!({"channel_id": "D1", "prompts": [1, 2, 3, 4, 5]});
+    let method = "assistant.threads.setSuggestedPrompts";
+    assert_eq!(send(method, five).await["error"], "invalid_arguments");
+    let one = json!({"channel_id": "D1", "prompts": [{"title": "Hello?", "message": "Hello?"}]});
+    assert_eq!(send(method, one).await["ok"], true);
+    let url = format!("{}/api/reactions.add", server.url());
+    assert_eq!(call(client.post(url).body("{}")).await["error"], "not_authed");
+}

@@ -30,6 +30,7 @@ fn channel(name: &str) -> Arc<dyn Channel> {
         clock: Arc::new(SystemClock),
         public_url: None,
         installations: Arc::new(Memory::default()),
+        families: Arc::new(Memory::default()),
     };
     let channels = registry::channels(&settings.channels, &needs).unwrap();
     channels

@@ -102,7 +102,8 @@ fn change(number: &Number, mut value: Value) -> Value {
     value["metadata"] = json!({"display_phone_number": number.display, "phone_number_id": number.id});
     json!({
         "object": "whatsapp_business_account",
-        "entry": [{"id": "100000000000001", "changes": [{"value": value, "field": "messages"}]}],
+        // No account: what is only tried out shall not be learned.
+        "entry": [{"id": "0", "changes": [{"value": value, "field": "messages"}]}],
     })
 }
 

@@ -1,4 +1,4 @@
-//! What a store keeps of installations, in memory: for tests.
+//! What a store keeps of installations and families, in memory: for tests.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::{InstallationStore, Installed, KeepError};
+use crate::domain::family::FamilyStore;
 use crate::domain::{AccountKey, Time};
 
 /// The store; it fails as long as it is told to.
@@ -15,6 +16,7 @@ pub(crate) struct Memory {
     pub(crate) kept: Mutex<HashMap<AccountKey, Installed>>,
     pub(crate) failing: Mutex<bool>,
     spent: Mutex<Vec<String>>,
+    pub(crate) families: Mutex<HashMap<AccountKey, String>>,
 }
 
 impl Memory {
@@ -76,5 +78,21 @@ impl InstallationStore for Memory {
         let fresh = !spent.iter().any(|other| other == mark);
         spent.push(mark.to_owned());
         Ok(fresh)
+    }
+}
+
+#[async_trait]
+impl FamilyStore for Memory {
+    async fn keep_family(&self, account: &AccountKey, family: &str) -> Result<(), KeepError> {
+        self.work()?;
+        let mut families = self.families.lock().unwrap();
+        families.insert(account.clone(), family.to_owned());
+        Ok(())
+    }
+
+    async fn families(&self, _: &str) -> Result<Vec<(AccountKey, String)>, KeepError> {
+        self.work()?;
+        let families = self.families.lock().unwrap();
+        Ok(families.clone().into_iter().collect())
     }
 }

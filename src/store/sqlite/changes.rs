@@ -5,18 +5,21 @@ use sqlx::{Row, SqliteConnection};
 
 use super::fresh::{Fresh, Step};
 use super::ops::{Change, Letter, Outcome, kind};
-use super::{installations, reads, rows};
+use super::transaction::Transaction;
+use super::{families, installations, privacy, reads, rows, sql};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
 use crate::store::operator::ThreadChange;
 use crate::store::{StoreError, Swept, Work};
 
-const RELEASE: &str = "UPDATE work SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
+/// The planner does not know how little is held, so it is told which index to take.
+pub(super) const RELEASE: &str = "
+    UPDATE work INDEXED BY work_held SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
 
 /// What a process that is gone had claimed is free again. Its questions may have been answered and its parts may have
 /// been sent: both are looked for. What was held is tried anew.
-const RECOVER: &str = "
+pub(super) const RECOVER: &str = "
     UPDATE deliveries SET state = 'unknown'
       FROM (SELECT thread_id, first FROM work WHERE kind = 2 AND token IS NOT NULL) AS w
      WHERE deliveries.thread_id = w.thread_id AND part >= w.first AND state = 'sending';
@@ -25,30 +28,17 @@ const RECOVER: &str = "
     UPDATE work SET token = NULL, due_at = ? WHERE kind = 2 AND token IS NOT NULL;
     UPDATE work SET held = NULL, due_at = ? WHERE held IS NOT NULL";
 
-const TURN_LANES: &str = "
-    SELECT w.thread_id, t.account, t.place, w.lane FROM work AS w JOIN threads AS t ON t.id = w.thread_id
-     WHERE w.kind = 1";
-
-const MOVE_LANES: &str = "
+pub(super) const MOVE_LANES: &str = "
     UPDATE work SET lane = j.lane FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS lane FROM jsonb_each(?)) AS j
      WHERE work.kind = 1 AND work.thread_id = j.thread_id";
 
-/// Old keys go in small steps, so that no webhook waits long for one. They stand in the order of their digests; a step
-/// ends where the next begins.
-const STEP_END: &str = "SELECT key FROM keys WHERE key >= ? ORDER BY key LIMIT 1 OFFSET 2000";
-
-const SWEEP: &str = "DELETE FROM keys WHERE key >= ? AND key < ? AND hour < ?";
-
-const OPEN: &str = "
+pub(super) const OPEN: &str = "
     INSERT INTO threads (id, account, address, route, last_inbound_at, created_at, updated_at)
     VALUES (?, ?, ?, 'null', 0, ?, ?);
     INSERT INTO aliases (alias, thread_id, strength, since) VALUES (?, ?, 0, ?)";
 
-/// A pause of an operator's lasts until an operator ends it.
-const PAUSE: &str = "UPDATE threads SET state = 'paused', paused_until = NULL, updated_at = ? WHERE id = ?";
-
 /// Messages whose turn has not begun are for the person now, and parts that are not sent yet stay unsent.
-const HAND_OVER: &str = "
+pub(super) const HAND_OVER: &str = "
     UPDATE messages SET state = 'handed', ended_at = ?
      WHERE thread_id = ? AND state = 'pending'
        AND seq > coalesce((SELECT upto FROM work WHERE kind = 1 AND thread_id = ? AND token IS NOT NULL), 0);
@@ -57,7 +47,7 @@ const HAND_OVER: &str = "
      WHERE thread_id = ? AND state = 'pending' AND kind = 'answer'";
 
 /// It keeps its place: it is asked before whatever waits behind it, or right after the turn that is under way.
-const REPLAY_MESSAGE: &str = "
+pub(super) const REPLAY_MESSAGE: &str = "
     UPDATE messages SET state = 'pending', code = NULL, reason = NULL, ended_at = NULL, attempts = 0, accepted_at = ?
      WHERE thread_id = ? AND seq = ?;
     INSERT INTO work (kind, thread_id, lane, due_at, since, first) VALUES (1, ?, ?, ?, ?, ?)
@@ -65,46 +55,39 @@ const REPLAY_MESSAGE: &str = "
            first = CASE WHEN upto IS NULL THEN min(first, excluded.first) ELSE first END,
            reopened = CASE WHEN upto IS NULL THEN NULL ELSE min(coalesce(reopened, excluded.first), excluded.first) END";
 
-const REPLAY_DELIVERY: &str = "
+pub(super) const REPLAY_DELIVERY: &str = "
     UPDATE deliveries SET state = 'pending', stage = 0, attempts = 0, code = NULL, reason = NULL, ended_at = NULL,
            platform_id = NULL, created_at = ?
      WHERE thread_id = ? AND part = ?;
     INSERT INTO work (kind, thread_id, lane, due_at, since, first) VALUES (2, ?, ?, ?, ?, ?)
         ON CONFLICT (kind, thread_id) DO UPDATE SET first = min(first, excluded.first)";
 
-const DEAD_MESSAGE: &str = "
-    SELECT t.account, t.place FROM messages AS m JOIN threads AS t ON t.id = m.thread_id
-     WHERE m.thread_id = ? AND m.seq = ? AND m.state = 'dead'";
-
-const DEAD_DELIVERY: &str = "
-    SELECT t.account, t.place FROM deliveries AS d JOIN threads AS t ON t.id = d.thread_id
-     WHERE d.thread_id = ? AND d.part = ? AND d.state = 'dead'";
-
-/// The record that it was stays; what was written goes.
-const PURGE_MESSAGE: &str = "
-    UPDATE messages SET state = 'ignored', code = 'purged', reason = NULL, text = '', ended_at = ?
-     WHERE thread_id = ? AND seq = ? AND state = 'dead'";
-
-const PURGE_DELIVERY: &str = "
-    UPDATE deliveries SET state = 'withdrawn', code = 'purged', reason = NULL, body = '', ended_at = ?
-     WHERE thread_id = ? AND part = ? AND state = 'dead'";
-
 /// Carries out a rare write.
-pub(super) async fn apply(conn: &mut SqliteConnection, change: &Change) -> Result<Outcome, StoreError> {
+pub(super) async fn apply(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, StoreError> {
+    if let Change::Thread { name, change, now } = change {
+        return thread(tx, name, *change, *now).await;
+    }
+    let conn = tx.conn().await?;
     match change {
         Change::Release { work, held, now } => release(conn, *work, held, *now).await,
         Change::Recover { routes, now, look_at } => recover(conn, routes, *now, *look_at).await,
         // The writer's own: it concerns what it has in memory too.
-        Change::Sweep { .. } => Ok(Outcome::Done),
-        Change::Thread { name, change, now } => thread(conn, name, *change, *now).await,
+        Change::Sweep { .. } | Change::Thread { .. } => Ok(Outcome::Done),
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
+        Change::Erase {
+            thread,
+            person,
+            mentions,
+            now,
+        } => privacy::erase(conn, *thread, person.as_deref(), mentions, *now).await,
+        Change::Expire { first, last, before } => privacy::expire(conn, first, last, *before).await,
         Change::Installation(write) => installations::apply(conn, write).await,
-        // The transaction around it takes the write lock and syncs an (empty) commit.
+        Change::Family { account, family } => families::keep(conn, account, family).await,
+        // A page must go to the disk: on a full one a commit that changes nothing still succeeds. Nobody reads this
+        // number, and SQLite writes its page even if it stays the same.
         Change::CheckWritable => {
-            sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")
-                .execute(conn)
-                .await?;
+            sqlx::query("PRAGMA user_version = 1").execute(conn).await?;
             Ok(Outcome::Done)
         }
     }
@@ -140,7 +123,7 @@ async fn recover(
         .bind(now.millis());
     recover.execute(&mut *conn).await?;
     let mut moved = Vec::new();
-    for row in sqlx::query(TURN_LANES).fetch_all(&mut *conn).await? {
+    for row in sqlx::query(sql::TURN_LANES).fetch_all(&mut *conn).await? {
         let lane = routes.turn_lane(&rows::account(&row, 1)?, row.try_get(2)?);
         if *lane != *row.try_get::<&str, _>(3)? {
             moved.push(json!([row.try_get::<&str, _>(0)?, &*lane]));
@@ -156,11 +139,12 @@ async fn recover(
 }
 
 async fn thread(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     name: &str,
     change: ThreadChange,
     now: Time,
 ) -> Result<Outcome, StoreError> {
+    let conn = tx.conn().await?;
     let id = match reads::find(conn, name).await? {
         Some(id) => id,
         None if change == ThreadChange::Pause => match open(conn, name, now).await? {
@@ -169,45 +153,40 @@ async fn thread(
         },
         None => return Ok(Outcome::Thread(None)),
     };
-    let at = now.millis();
-    match change {
-        ThreadChange::Pause => pause(conn, &id, now).await?,
-        ThreadChange::Resume => {
-            let sql = "UPDATE threads SET state = 'open', paused_until = NULL, updated_at = ? WHERE id = ?";
-            sqlx::query(sql).bind(at).bind(&id).execute(&mut *conn).await?;
+    let change = match change {
+        ThreadChange::Pause => {
+            pause(tx, &id, now).await?;
+            None
         }
-        ThreadChange::Reset => {
-            let sql = "UPDATE threads SET conversation_id = NULL, updated_at = ? WHERE id = ?";
-            sqlx::query(sql).bind(at).bind(&id).execute(&mut *conn).await?;
-        }
+        ThreadChange::Resume => Some(sql::RESUME),
+        ThreadChange::Reset => Some(sql::RESET),
+    };
+    let conn = tx.conn().await?;
+    if let Some(change) = change {
+        let query = sqlx::query(change).bind(now.millis()).bind(&id);
+        query.execute(&mut *conn).await?;
     }
     Ok(Outcome::Thread(reads::row(conn, &id).await?))
 }
 
 /// The bot falls silent on a thread, until somebody resumes it.
-pub(super) async fn pause(conn: &mut SqliteConnection, id: &str, now: Time) -> Result<(), StoreError> {
-    sqlx::query(PAUSE)
-        .bind(now.millis())
-        .bind(id)
-        .execute(&mut *conn)
-        .await?;
-    hand_over(conn, id, now).await
+pub(super) async fn pause(tx: &mut Transaction<'_>, id: &str, now: Time) -> Result<(), StoreError> {
+    let pause = sqlx::query(sql::PAUSE).bind(now.millis()).bind(id);
+    pause.execute(tx.conn().await?).await?;
+    hand_over(tx, id, now);
+    Ok(())
 }
 
 /// A person answers on this thread from now on.
-pub(super) async fn hand_over(
-    conn: &mut SqliteConnection,
-    thread: &str,
-    now: Time,
-) -> Result<(), StoreError> {
+pub(super) fn hand_over(tx: &mut Transaction<'_>, thread: &str, now: Time) {
     let at = now.millis();
-    let query = sqlx::query(HAND_OVER)
+    tx.add(HAND_OVER)
         .bind(at)
         .bind(thread)
         .bind(thread)
+        .bind(thread)
+        .bind(at)
         .bind(thread);
-    query.bind(at).bind(thread).execute(conn).await?;
-    Ok(())
 }
 
 /// Makes the thread of an address that never wrote; none if it is no address.
@@ -241,7 +220,7 @@ async fn open(conn: &mut SqliteConnection, address: &str, now: Time) -> Result<O
 
 /// Looks through some keys for old ones; the fresh keys with the first step.
 pub(super) async fn sweep(
-    conn: &mut SqliteConnection,
+    tx: &mut Transaction<'_>,
     fresh: &Fresh,
     step: &mut Step,
     keys_before: Time,
@@ -250,15 +229,16 @@ pub(super) async fn sweep(
     let hour = rows::hour(keys_before);
     let begins = from == i64::MIN;
     let forgotten = if begins && !step.is_forgetting() {
-        fresh.sweep(conn, step, hour).await?
+        fresh.sweep(tx, step, hour)
     } else {
         0
     };
-    let next: Option<i64> = sqlx::query_scalar(STEP_END)
+    let conn = tx.conn().await?;
+    let next: Option<i64> = sqlx::query_scalar(sql::STEP_END)
         .bind(from)
         .fetch_optional(&mut *conn)
         .await?;
-    let sweep = sqlx::query(SWEEP)
+    let sweep = sqlx::query(sql::SWEEP)
         .bind(from)
         .bind(next.unwrap_or(i64::MAX))
         .bind(hour);
@@ -275,8 +255,18 @@ async fn replay(
     now: Time,
 ) -> Result<Outcome, StoreError> {
     let (thread, number, find, replay) = match letter {
-        Letter::Message(id) => (id.thread.to_string(), id.number, DEAD_MESSAGE, REPLAY_MESSAGE),
-        Letter::Delivery(id) => (id.thread.to_string(), id.number, DEAD_DELIVERY, REPLAY_DELIVERY),
+        Letter::Message(id) => (
+            id.thread.to_string(),
+            id.number,
+            sql::DEAD_MESSAGE,
+            REPLAY_MESSAGE,
+        ),
+        Letter::Delivery(id) => (
+            id.thread.to_string(),
+            id.number,
+            sql::DEAD_DELIVERY,
+            REPLAY_DELIVERY,
+        ),
     };
     let Some(row) = sqlx::query(find)
         .bind(&thread)
@@ -306,8 +296,8 @@ async fn replay(
 
 async fn purge(conn: &mut SqliteConnection, letter: Letter, now: Time) -> Result<Outcome, StoreError> {
     let (thread, number, purge) = match letter {
-        Letter::Message(id) => (id.thread.to_string(), id.number, PURGE_MESSAGE),
-        Letter::Delivery(id) => (id.thread.to_string(), id.number, PURGE_DELIVERY),
+        Letter::Message(id) => (id.thread.to_string(), id.number, sql::PURGE_MESSAGE),
+        Letter::Delivery(id) => (id.thread.to_string(), id.number, sql::PURGE_DELIVERY),
     };
     let done = sqlx::query(purge)
         .bind(now.millis())

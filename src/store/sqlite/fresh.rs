@@ -11,20 +11,21 @@ use std::collections::{HashSet, VecDeque};
 use sqlx::{Row, SqliteConnection};
 
 use super::rows;
+use super::transaction::Transaction;
 use crate::store::StoreError;
 
 /// So many keys go over in one commit at least.
 const SLICE: usize = 512;
 
-const LOAD: &str = "SELECT seq, key, hour FROM fresh_keys ORDER BY seq";
+pub(super) const LOAD: &str = "SELECT seq, key, hour FROM fresh_keys ORDER BY seq";
 
-const APPEND: &str = "
+pub(super) const APPEND: &str = "
     INSERT INTO fresh_keys (seq, key, hour) SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?)";
 
-const CARRY: &str =
+pub(super) const CARRY: &str =
     "INSERT OR IGNORE INTO keys (key, hour) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?)";
 
-const FORGET: &str = "DELETE FROM fresh_keys WHERE seq <= ?";
+pub(super) const FORGET: &str = "DELETE FROM fresh_keys WHERE seq <= ?";
 
 /// The keys that are not in the large table yet.
 #[derive(Debug)]
@@ -88,9 +89,9 @@ impl Fresh {
     }
 
     /// Appends new keys (with their hours) within the transaction.
-    pub(super) async fn append(
+    pub(super) fn append(
         &self,
-        conn: &mut SqliteConnection,
+        tx: &mut Transaction<'_>,
         step: &mut Step,
         keys: Vec<(i64, i64)>,
     ) -> Result<(), StoreError> {
@@ -102,58 +103,41 @@ impl Fresh {
             .zip(&keys)
             .map(|(seq, (key, hour))| (seq, *key, *hour))
             .collect();
-        sqlx::query(APPEND)
-            .bind(rows::json(&numbered)?)
-            .execute(conn)
-            .await?;
+        tx.add(APPEND).bind(rows::json(&numbered)?);
         step.added.extend(keys);
         Ok(())
     }
 
     /// Carries the next slice over within the transaction, if a run is under way.
-    pub(super) async fn carry(&self, conn: &mut SqliteConnection, step: &mut Step) -> Result<(), StoreError> {
+    pub(super) fn carry(&self, tx: &mut Transaction<'_>, step: &mut Step) -> Result<(), StoreError> {
         let Some(run) = &self.run else { return Ok(()) };
         // Never fewer than have just come, or they would gather.
         let most = SLICE.max(2 * step.added.len());
         let slice = &run.sorted[run.done..(run.done + most).min(run.sorted.len())];
-        sqlx::query(CARRY)
-            .bind(rows::json(slice)?)
-            .execute(&mut *conn)
-            .await?;
+        tx.add(CARRY).bind(rows::json(slice)?);
         step.carried = slice.len();
         if run.done + slice.len() == run.sorted.len() {
-            self.forget(conn, step, run.sorted.len()).await?;
+            self.forget(tx, step, run.sorted.len());
         }
         Ok(())
     }
 
     /// Forgets keys of before this hour within the transaction. Returns how many.
-    pub(super) async fn sweep(
-        &self,
-        conn: &mut SqliteConnection,
-        step: &mut Step,
-        hour: i64,
-    ) -> Result<usize, StoreError> {
+    pub(super) fn sweep(&self, tx: &mut Transaction<'_>, step: &mut Step, hour: i64) -> usize {
         if self.run.is_some() {
-            return Ok(0);
+            return 0;
         }
         let old = self.order.iter().take_while(|(_, seen)| *seen < hour).count();
         if old > 0 {
-            self.forget(conn, step, old).await?;
+            self.forget(tx, step, old);
         }
-        Ok(old)
+        old
     }
 
-    async fn forget(
-        &self,
-        conn: &mut SqliteConnection,
-        step: &mut Step,
-        count: usize,
-    ) -> Result<(), StoreError> {
+    fn forget(&self, tx: &mut Transaction<'_>, step: &mut Step, count: usize) {
         let last = self.first + i64::try_from(count).unwrap_or(0) - 1;
-        sqlx::query(FORGET).bind(last).execute(conn).await?;
+        tx.add(FORGET).bind(last);
         step.forgotten = count;
-        Ok(())
     }
 
     /// Takes note of what is on the disk now.

@@ -5,56 +5,22 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Row, SqliteConnection};
 
 use super::SqliteStore;
-use super::ops::{Change, Outcome};
-use super::rows;
+use super::ops::{Change, Installing as Write, Outcome};
+use super::{rows, sql};
 use crate::domain::installation::{InstallationStore, Installed, KeepError};
 use crate::domain::{AccountKey, Time};
 use crate::store::StoreError;
 use crate::store::seal::Keyring;
 
-/// A write about an installation.
-pub(super) enum Write {
-    Put {
-        account: AccountKey,
-        sealed: Vec<u8>,
-        at: Time,
-    },
-    Renew {
-        account: AccountKey,
-        sealed: Vec<u8>,
-        since: Time,
-    },
-    Forget {
-        account: AccountKey,
-        before: Time,
-    },
-    Spend {
-        mark: String,
-        until: Time,
-        now: Time,
-    },
-}
-
-const PUT: &str = "
+pub(super) const PUT: &str = "
     INSERT INTO installations (account, since, sealed) VALUES (?, ?, ?)
         ON CONFLICT (account) DO UPDATE SET
            since = max(excluded.since, since, coalesce(ended_at, 0)), sealed = excluded.sealed
     RETURNING since";
 
-const RENEW: &str =
-    "UPDATE installations SET sealed = ? WHERE account = ? AND since = ? AND sealed IS NOT NULL";
-
-const LIST: &str = "
-    SELECT account, since, sealed FROM installations WHERE account LIKE ? || '/%' AND sealed IS NOT NULL
-     ORDER BY account";
-
 /// The end is remembered even where nothing is left to forget: the other half of the platform's news may come later.
-const ENDED: &str = "UPDATE installations SET ended_at = max(coalesce(ended_at, 0), ?) WHERE account = ?";
-
-const FORGET: &str =
-    "UPDATE installations SET sealed = NULL WHERE account = ? AND since < ? AND sealed IS NOT NULL";
-
-const SPEND: &str = "INSERT INTO spent (mark, until) VALUES (?, ?) ON CONFLICT DO NOTHING";
+pub(super) const ENDED: &str =
+    "UPDATE installations SET ended_at = max(coalesce(ended_at, 0), ?) WHERE account = ?";
 
 /// Carries out a write.
 pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<Outcome, StoreError> {
@@ -72,7 +38,7 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
             sealed,
             since,
         } => {
-            let renew = sqlx::query(RENEW)
+            let renew = sqlx::query(sql::RENEW)
                 .bind(sealed.as_slice())
                 .bind(account.as_str())
                 .bind(since.millis());
@@ -82,13 +48,13 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
             let (account, before) = (account.as_str(), before.millis());
             let ended = sqlx::query(ENDED).bind(before).bind(account);
             ended.execute(&mut *conn).await?;
-            let forget = sqlx::query(FORGET).bind(account).bind(before);
+            let forget = sqlx::query(sql::FORGET).bind(account).bind(before);
             Ok(Outcome::Flag(forget.execute(conn).await?.rows_affected() > 0))
         }
         Write::Spend { mark, until, now } => {
-            let tidy = sqlx::query("DELETE FROM spent WHERE until < ?").bind(now.millis());
+            let tidy = sqlx::query(sql::TIDY_SPENT).bind(now.millis());
             tidy.execute(&mut *conn).await?;
-            let spend = sqlx::query(SPEND).bind(mark).bind(until.millis());
+            let spend = sqlx::query(sql::SPEND).bind(mark).bind(until.millis());
             Ok(Outcome::Flag(spend.execute(conn).await?.rows_affected() > 0))
         }
     }
@@ -96,9 +62,8 @@ pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<
 
 /// Seals everything with the key that seals now, so that the older ones can be given up.
 pub(super) async fn reseal(conn: &mut SqliteConnection, keys: &Keyring) -> Result<(), StoreError> {
-    let sql = "SELECT account, sealed FROM installations WHERE sealed IS NOT NULL";
     let mut count = 0;
-    for row in sqlx::query(sql).fetch_all(&mut *conn).await? {
+    for row in sqlx::query(sql::SEALED).fetch_all(&mut *conn).await? {
         let (account, sealed): (&str, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
         if keys.is_current(sealed) {
             continue;
@@ -112,7 +77,7 @@ pub(super) async fn reseal(conn: &mut SqliteConnection, keys: &Keyring) -> Resul
             continue;
         };
         let anew = keys.seal(account, details.expose_secret())?;
-        let update = sqlx::query("UPDATE installations SET sealed = ? WHERE account = ?");
+        let update = sqlx::query(sql::RESEAL);
         update.bind(anew).bind(account).execute(&mut *conn).await?;
         count += 1;
     }
@@ -123,12 +88,6 @@ pub(super) async fn reseal(conn: &mut SqliteConnection, keys: &Keyring) -> Resul
         );
     }
     Ok(())
-}
-
-impl From<StoreError> for KeepError {
-    fn from(error: StoreError) -> Self {
-        Self(error.to_string())
-    }
 }
 
 impl SqliteStore {
@@ -174,7 +133,10 @@ impl InstallationStore for SqliteStore {
     }
 
     async fn list(&self, channel: &str) -> Result<Vec<Installed>, KeepError> {
-        let rows = sqlx::query(LIST).bind(channel).fetch_all(&self.readers).await;
+        let rows = sqlx::query(sql::INSTALLED)
+            .bind(channel)
+            .fetch_all(&self.readers)
+            .await;
         let installed = |row: &sqlx::sqlite::SqliteRow| {
             let account = rows::account(row, 0)?;
             let sealed: &[u8] = row.try_get(2)?;

@@ -101,31 +101,57 @@ fn idle_is_when_nothing_is_under_way_or_due_soon() {
     assert!(!board.is_idle(at(100)));
 }
 
-/// Groups `a` and `b` are a family, and `z` stands for itself.
-fn families() -> Board {
-    let family_of = |lane: &str| if lane.starts_with('z') { "z" } else { "ab" }.to_owned();
-    Board::with_families(
+/// Groups `a` and `b` are a family, and `z` stands for itself; `b` and `z` have the same credentials.
+fn circles() -> Board {
+    let circles_of = |lane: &str| {
+        let (family, access) = match lane.chars().next()? {
+            'z' => ("z", "bz"),
+            'b' => ("ab", "bz"),
+            _ => ("ab", "a"),
+        };
+        Some(Circles {
+            family: family.to_owned(),
+            access: access.to_owned(),
+        })
+    };
+    Board::with_circles(
         8,
         |lane| lane.split('|').next().unwrap_or(""),
-        Box::new(family_of),
+        Box::new(circles_of),
     )
 }
 
 #[test]
-fn a_pause_of_a_family_concerns_all_its_groups_and_no_other() {
-    let board = families();
-    board.block(&"a|1".into(), Reach::Family, at(100));
-    for lane in ["a|1", "b|1", "z|1"] {
-        board.hint(&lane.into(), at(0));
+fn a_pause_of_a_circle_concerns_all_its_groups_and_no_other() {
+    for (reach, lane, free) in [
+        (Reach::Family, "a|1", vec!["z|1"]),
+        (Reach::Access, "a|1", vec!["b|1", "z|1"]),
+        (Reach::Access, "z|1", vec!["a|1"]),
+        (Reach::Group, "z|1", vec!["a|1", "b|1"]),
+    ] {
+        let board = circles();
+        board.block(&lane.into(), reach, at(100));
+        for lane in ["a|1", "b|1", "z|1"] {
+            board.hint(&lane.into(), at(0));
+            assert_eq!(
+                board.reserve(&lane.into(), at(99)),
+                free.contains(&lane),
+                "{reach:?} {lane}"
+            );
+            if free.contains(&lane) {
+                board.done(&lane.into());
+            }
+        }
+        let now = board.quotas(at(99));
+        let now: Vec<_> = most(&now).into_iter().map(|(lane, _)| lane).collect();
+        assert_eq!(now, free, "{reach:?}");
+        assert_eq!(board.quotas(at(100)).len(), 3 - free.len());
     }
-    assert_eq!(most(&board.quotas(at(99))), [("z|1", 8)]);
-    assert!(!board.reserve(&"b|1".into(), at(99)));
-    assert_eq!(most(&board.quotas(at(100))), [("a|1", 8), ("b|1", 8)]);
 }
 
 #[test]
-fn a_held_family_is_probed_by_one_of_all_its_groups() {
-    let board = families();
+fn a_held_circle_is_probed_by_one_of_all_its_groups() {
+    let board = circles();
     let (again, news) = board.hold(&"a|1".into(), Reach::Family, "refused".into(), at(0));
     assert_eq!((again, news), (at(5000), true));
     assert!(board.is_held(&"b|1".into()) && !board.is_held(&"z|1".into()));
@@ -136,4 +162,44 @@ fn a_held_family_is_probed_by_one_of_all_its_groups() {
     assert_eq!(probes, 1);
     assert!(board.unhold(&"b|1".into(), Reach::Family));
     assert!(board.reserve(&"b|1".into(), at(5001)));
+}
+
+/// As long as nothing is known of the family, the credentials stand for it.
+#[test]
+fn a_circle_that_becomes_known_meanwhile_strands_nobody() {
+    let known = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = known.clone();
+    let circles_of = move |lane: &str| {
+        let learned = flag.load(std::sync::atomic::Ordering::SeqCst);
+        let family = if learned { &lane[..1] } else { "token" };
+        Some(Circles {
+            family: family.to_owned(),
+            access: "token".to_owned(),
+        })
+    };
+    let board = Board::with_circles(
+        8,
+        |lane| lane.split('|').next().unwrap_or(""),
+        Box::new(circles_of),
+    );
+    for lane in ["a|1", "b|1"] {
+        assert!(board.reserve(&lane.into(), at(0)));
+    }
+    board.hold(&"a|1".into(), Reach::Family, "not paid".into(), at(0));
+    assert!(board.is_held(&"b|1".into()));
+    known.store(true, std::sync::atomic::Ordering::SeqCst);
+    for lane in ["a|1", "b|1"] {
+        board.done(&lane.into());
+        board.hint(&lane.into(), at(0));
+    }
+    assert_eq!(board.held().len(), 1);
+    assert_eq!(board.quotas(at(5000)).len(), 1, "one probe, of any of them");
+    // It goes through: everybody is free.
+    for reach in [Reach::Group, Reach::Family, Reach::Access] {
+        board.unhold(&"b|1".into(), reach);
+    }
+    assert!(board.held().is_empty() && !board.is_held(&"a|1".into()));
+    // Now the family is known, and another one's trouble is another one's.
+    board.hold(&"a|1".into(), Reach::Family, "not paid".into(), at(6000));
+    assert!(board.is_held(&"a|1".into()) && !board.is_held(&"b|1".into()));
 }

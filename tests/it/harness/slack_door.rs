@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{CLIENT, Config, Page, SlackEvent, World, browse, unescape};
+use super::{CLIENT, Config, Page, SlackEvent, World, browse, try_browse, unescape};
 
 /// The address by which the world reaches the daemon, as it is told.
 pub(crate) const PUBLIC: &str = "https://bridge.example.com";
@@ -20,7 +20,13 @@ pub(crate) fn open_door(config: &mut Config) {
 
 /// A daemon with an open door, and no installation yet.
 pub(crate) fn world() -> World {
-    World::with(open_door)
+    let world = World::with(open_door);
+    // Until it is known where the app is installed, what comes waits.
+    super::eventually("the installations to be known", || {
+        let known = "the app is installed nowhere yet";
+        world.daemon().log().contains(known).then_some(())
+    });
+    world
 }
 
 /// A browser that set out: what it was told at `/slack/install`.
@@ -53,6 +59,14 @@ impl Browser {
     /// The state with which it was sent to Slack.
     pub(crate) fn state(&self) -> String {
         self.parameter("state")
+    }
+
+    /// Slack sends it back with this code, and the connection breaks off.
+    pub(crate) fn breaks_off(&self, world: &World, code: &str) {
+        let query = format!("code={code}&state={}", self.state());
+        let address = format!("{}/slack/oauth/callback?{query}", world.daemon().public());
+        // An answer that has left before the end is as good.
+        let _ = try_browse(&address, &self.cookie);
     }
 
     /// Slack sends it back with this code.

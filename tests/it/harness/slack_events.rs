@@ -43,6 +43,31 @@ impl SlackEvent {
         Self::build("message", channel, text).with("channel_type", "im")
     }
 
+    /// Somebody presses the stop button of a thread with the bot.
+    pub(crate) fn stopped(channel: &str, root: &str) -> Self {
+        Self::gesture("agent_session_stopped")
+            .with("channel", channel)
+            .with("thread_ts", root)
+            .with("user", "U1")
+            .with("streaming_message_ts", json!([]))
+    }
+
+    /// Somebody opens a tab of the app.
+    pub(crate) fn opened(channel: &str, tab: &str) -> Self {
+        Self::gesture("app_home_opened")
+            .with("channel", channel)
+            .with("user", "U1")
+            .with("tab", tab)
+    }
+
+    /// An event of this type with nothing in it but its time.
+    pub(crate) fn gesture(kind: &str) -> Self {
+        let mut event = Self::build(kind, "", "");
+        let ts = event.ts();
+        event.0["event"] = json!({"type": kind, "event_ts": ts});
+        event
+    }
+
     fn build(kind: &str, channel: &str, text: &str) -> Self {
         let ts = fresh_ts();
         Self(json!({

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use serde_json::{Value, json};
 
 use super::slack_oauth::Grants;
+use super::slack_surface::Surface;
 use super::stub::{Answer, Brain, Call, Stub};
 
 /// A stub of Slack.
@@ -47,6 +48,11 @@ impl SlackStub {
         });
     }
 
+    /// Its clock shows this second at least: messages get their time stamps by it.
+    pub(crate) fn clock(&self, second: u64) {
+        self.brain(|slack| slack.last = slack.last.max(second * 1_000_000));
+    }
+
     /// Waits for an answer to a command whose text contains `text`.
     #[track_caller]
     pub(crate) fn wait_response(&self, text: &str) -> Call {
@@ -57,6 +63,20 @@ impl SlackStub {
                 .find(|call| call.json["text"].as_str().is_some_and(|said| said.contains(text)))
                 .cloned()
         })
+    }
+
+    /// What it shows of the bot in a thread now.
+    pub(crate) fn status(&self, channel: &str, thread: &str) -> Option<String> {
+        let place = (channel.to_owned(), thread.to_owned());
+        self.brain(|slack| slack.surface.statuses.get(&place).cloned())
+    }
+
+    /// Waits until it shows this of the bot in a thread.
+    #[track_caller]
+    pub(crate) fn wait_status(&self, channel: &str, thread: &str, wanted: &str) {
+        super::eventually(&format!("{channel} {thread} to be {wanted}"), || {
+            (self.status(channel, thread).as_deref() == Some(wanted)).then_some(())
+        });
     }
 
     /// The messages that Slack took, in order.
@@ -116,6 +136,10 @@ pub(crate) struct Slack {
     last: u64,
     /// What it granted to those who installed the app.
     pub(super) grants: Grants,
+    /// Where its sockets stand.
+    pub(super) sockets: Option<String>,
+    /// What it shows of the bot at work.
+    pub(crate) surface: Surface,
 }
 
 impl Default for Slack {
@@ -128,6 +152,8 @@ impl Default for Slack {
             stored: Vec::new(),
             last: 0,
             grants: Grants::default(),
+            sockets: None,
+            surface: Surface::default(),
         }
     }
 }
@@ -153,6 +179,9 @@ impl Brain for Slack {
         if call.kind == "oauth.v2.access" {
             return self.grants.access(call);
         }
+        if call.kind == "apps.connections.open" {
+            return self.give_out_address(call.token());
+        }
         let granted = call.token().and_then(|token| self.grants.bot(token));
         if let Some(code) = call.token().and_then(|token| self.grants.refusal(token)) {
             return refuse(code);
@@ -163,6 +192,9 @@ impl Brain for Slack {
             } else {
                 "invalid_auth"
             });
+        }
+        if let Some(answer) = self.surface.answer(call) {
+            return answer;
         }
         let arguments = arguments(call);
         match call.kind.as_str() {
@@ -188,6 +220,20 @@ impl Brain for Slack {
 }
 
 impl Slack {
+    /// Each address is good once.
+    fn give_out_address(&mut self, token: Option<&str>) -> Answer {
+        match token {
+            Some(super::slack_sockets::APP_TOKEN) => {}
+            Some(other) if other.starts_with("xapp-") => return refuse("invalid_auth"),
+            Some(_) => return refuse("not_allowed_token_type"),
+            None => return refuse("not_authed"),
+        }
+        self.last += 1;
+        let base = self.sockets.as_deref().unwrap_or("wss://nowhere.invalid");
+        let url = format!("{base}/link/?ticket={}&app_id=5678", self.last);
+        Answer::json(200, &json!({"ok": true, "url": url}))
+    }
+
     fn post(&mut self, arguments: &HashMap<String, Value>) -> Answer {
         let Some(channel) = arguments.get("channel").and_then(Value::as_str) else {
             return refuse("channel_not_found");

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use rand::RngExt;
 
-use super::{Incoming, NUMBER, Person, SlackEvent, World, eventually, webhook};
+use super::world::{meta_posts, slack_posts};
+use super::{Daemon, Incoming, NUMBER, Person, SlackEvent, World, eventually, webhook};
 
 /// The seed of this run's randomness: printed, and taken from `CHATBRIDGE_TEST_SEED` to run it again.
 pub(crate) fn seed() -> u64 {
@@ -36,9 +37,17 @@ impl Webhook {
 
     /// Delivers it once. True if it was acknowledged.
     pub(crate) fn deliver(&self, world: &World) -> bool {
+        self.deliver_to(world.daemon())
+    }
+
+    /// Delivers it once to one of several daemons. True if it was acknowledged.
+    pub(crate) fn deliver_to(&self, daemon: &Daemon) -> bool {
         let reply = match self {
-            Self::Slack(event) => world.post_slack(event.0.to_string().as_bytes()),
-            Self::WhatsApp(body) => world.post_whatsapp(body.to_string().as_bytes()),
+            Self::Slack(event) => {
+                let body = event.0.to_string();
+                slack_posts(daemon, "/slack/events", "application/json", body.as_bytes())
+            }
+            Self::WhatsApp(body) => meta_posts(daemon, body.to_string().as_bytes()),
         };
         let status = reply.map(|reply| reply.status);
         assert!(

@@ -77,6 +77,11 @@ impl Page {
 
 /// Visits a page with a browser that has this cookie.
 pub(crate) fn browse(url: &str, cookie: &str) -> Page {
+    try_browse(url, cookie).unwrap()
+}
+
+/// The same, where it may break off.
+pub(crate) fn try_browse(url: &str, cookie: &str) -> reqwest::Result<Page> {
     let mut request = client().get(url);
     if !cookie.is_empty() {
         request = request.header("cookie", cookie);
@@ -95,12 +100,12 @@ pub(crate) fn submit(url: &str, headers: &[(&str, &str)], body: &str) -> Page {
 
 fn visit(request: reqwest::RequestBuilder) -> Page {
     runtime().block_on(async {
-        let response = request.send().await.unwrap();
-        Page {
+        let response = request.send().await?;
+        Ok(Page {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            body: response.text().await.unwrap(),
-        }
+            body: response.text().await?,
+        })
     })
 }
 

@@ -1,17 +1,23 @@
 //! A daemon between a stub Slack, a stub Meta and a stub agent.
 
 use std::path::Path;
+use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::postgres::{Database, on_postgres};
 use super::{
     AgentStub, Config, DEADLINE, Daemon, Finished, Incoming, MetaStub, Metrics, Person, Reply, SlackEvent,
-    SlackStub, get, post, run, slack_signature, webhook, whatsapp_signature,
+    SlackStub, get, post, run, run_on_terminal, slack_signature, webhook, whatsapp_signature,
 };
 
+/// How long a replica keeps its claims, in the run on PostgreSQL: short, for there is much killing.
+const LEASE: &str = "2s";
+/// What encrypts tokens there.
+const SECRET_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 /// Slack's signing secret.
 pub(crate) const SIGNING_SECRET: &str = "slack-signing-secret-5f1e";
 /// The Meta app's secret.
@@ -60,6 +66,8 @@ pub(crate) struct World {
     /// What the next start reads.
     pub(crate) config: Config,
     home: TempDir,
+    /// Where it keeps everything, in the run on PostgreSQL.
+    pub(crate) database: Option<Database>,
 }
 
 impl World {
@@ -114,6 +122,13 @@ impl World {
             .set("messages.only_text", ONLY_TEXT)
             .set("messages.file_not_read", FILE_NOT_READ)
             .set("messages.too_old", TOO_OLD);
+        let database = on_postgres().then(|| Database::new().unwrap());
+        if let Some(database) = &database {
+            config
+                .set("store.url", database.url())
+                .set("store.lease", LEASE)
+                .set("store.secret_key", SECRET_KEY);
+        }
         Self {
             daemon: None,
             slack,
@@ -121,6 +136,7 @@ impl World {
             agent,
             config,
             home,
+            database,
         }
     }
 
@@ -141,6 +157,26 @@ impl World {
     pub(crate) fn launch(&mut self) {
         let file = self.write_config();
         self.daemon = Some(Daemon::start(self.home(), &file, &self.config));
+    }
+
+    /// Another daemon on the same database, between the same stubs; with a changed configuration.
+    #[track_caller]
+    pub(crate) fn replica(&self, name: &str, change: impl FnOnce(&mut Config)) -> Daemon {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let file = self.home().join(name);
+        std::fs::write(&file, config.to_toml()).unwrap();
+        Daemon::start(self.home(), &file.display().to_string(), &config)
+    }
+
+    /// Starts the daemon where it may die at once. Returns how it ended if it did.
+    #[track_caller]
+    pub(crate) fn try_launch(&mut self) -> Option<ExitStatus> {
+        let file = self.write_config();
+        let mut daemon = Daemon::begin(self.home(), &file, &self.config);
+        let ended = daemon.wait_up();
+        self.daemon = Some(daemon);
+        ended
     }
 
     /// The running daemon.
@@ -165,6 +201,17 @@ impl World {
         self.launch();
     }
 
+    /// Waits until nothing is claimed any more by a daemon that is gone, and the next one has seen it. On SQLite that is
+    /// so at once.
+    pub(crate) fn wait_lease(&self) {
+        if let Some(database) = &self.database {
+            eventually("the leases to end", || {
+                let claimed = "SELECT count(*) FROM deliveries WHERE state = 'sending'";
+                (database.count(claimed) == 0).then_some(())
+            });
+        }
+    }
+
     /// Stops the daemon in the proper way.
     #[track_caller]
     pub(crate) fn terminate(&mut self) {
@@ -187,6 +234,14 @@ impl World {
             &[arguments, &["--config", &file]].concat(),
             self.config.environment(),
         )
+    }
+
+    /// The same on a terminal where somebody types this.
+    #[track_caller]
+    pub(crate) fn cli_on_terminal(&self, arguments: &[&str], typed: &str) -> Finished {
+        let file = self.home().join("chatbridge.toml").display().to_string();
+        let arguments = [arguments, &["--config", &file]].concat();
+        run_on_terminal(self.home(), &arguments, self.config.environment(), typed)
     }
 
     /// A look at the daemon's metrics.
@@ -216,33 +271,12 @@ impl World {
 
     /// Posts a body of this type on this route as Slack would, signed.
     pub(crate) fn post_slack_to(&self, path: &str, kind: &str, body: &[u8]) -> Result<Reply, String> {
-        let timestamp = unix_now().to_string();
-        let headers = [
-            ("content-type", kind.to_owned()),
-            (
-                "x-slack-signature",
-                slack_signature(SIGNING_SECRET, &timestamp, body),
-            ),
-            ("x-slack-request-timestamp", timestamp),
-        ];
-        post(
-            &format!("{}{path}", self.daemon().public()),
-            &headers,
-            body.to_vec(),
-        )
+        slack_posts(self.daemon(), path, kind, body)
     }
 
     /// Posts a body as Meta would, signed.
     pub(crate) fn post_whatsapp(&self, body: &[u8]) -> Result<Reply, String> {
-        let headers = [
-            ("content-type", "application/json".to_owned()),
-            ("x-hub-signature-256", whatsapp_signature(APP_SECRET, body)),
-        ];
-        post(
-            &format!("{}/whatsapp/webhook", self.daemon().public()),
-            &headers,
-            body.to_vec(),
-        )
+        meta_posts(self.daemon(), body)
     }
 
     /// Slack delivers an event, and it is acknowledged.
@@ -284,4 +318,31 @@ impl World {
         self.slack.wait_post(&format!("echo: slack {word}"));
         self.meta.wait_sent(&format!("echo: whatsapp {word}"));
     }
+}
+
+/// Posts a body of this type on this route of a daemon as Slack would, signed.
+pub(crate) fn slack_posts(daemon: &Daemon, path: &str, kind: &str, body: &[u8]) -> Result<Reply, String> {
+    let timestamp = unix_now().to_string();
+    let headers = [
+        ("content-type", kind.to_owned()),
+        (
+            "x-slack-signature",
+            slack_signature(SIGNING_SECRET, &timestamp, body),
+        ),
+        ("x-slack-request-timestamp", timestamp),
+    ];
+    post(&format!("{}{path}", daemon.public()), &headers, body.to_vec())
+}
+
+/// Posts a body to a daemon as Meta would, signed.
+pub(crate) fn meta_posts(daemon: &Daemon, body: &[u8]) -> Result<Reply, String> {
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("x-hub-signature-256", whatsapp_signature(APP_SECRET, body)),
+    ];
+    post(
+        &format!("{}/whatsapp/webhook", daemon.public()),
+        &headers,
+        body.to_vec(),
+    )
 }

@@ -12,6 +12,7 @@ use chatbridge::domain::identity::{
     Binding, IdentityChange, Known, Renaming, Resolution, rename, resolve, route_without,
 };
 use chatbridge::domain::message::Route;
+use chatbridge::store::operator::ThreadQuery;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -116,7 +117,27 @@ struct Stored<'b> {
     history: String,
 }
 
+/// The name by which an operator knows somebody: the number if there is one.
+fn address_of(names: &[String]) -> AliasKey {
+    let number = names.iter().find(|name| name.starts_with('p'));
+    alias(number.unwrap_or(&names[0]))
+}
+
 impl Stored<'_> {
+    /// Whoever follows the address of a thread finds that thread and no other.
+    fn addresses_lead_home(&self) -> Result<(), TestCaseError> {
+        let latest = ThreadQuery {
+            limit: 40,
+            ..ThreadQuery::default()
+        };
+        for thread in self.runtime.block_on(self.bench.store.threads(latest)).unwrap() {
+            let found = self.runtime.block_on(self.bench.store.thread(&thread.address));
+            let found = found.unwrap().map(|found| found.thread.id);
+            prop_assert_eq!(found, Some(thread.id), "{} leads elsewhere", thread.address);
+        }
+        Ok(())
+    }
+
     fn own(&self, name: &str) -> String {
         format!("{name}x{}", self.history)
     }
@@ -133,6 +154,7 @@ impl Book for Stored<'_> {
         let names: Vec<&str> = own.iter().map(String::as_str).collect();
         let mut inbound = inbound(&self.own(key), &names, "hello", at);
         inbound.route = route_of(&own);
+        inbound.address = address_of(&own);
         self.runtime.block_on(async {
             // Late or not, it is asked at once, so that there is one thread with something to do.
             let asked = super::at(1_000_000_000);
@@ -159,7 +181,7 @@ impl Book for Stored<'_> {
             old: claims(&old),
             new: claims(&new),
             route: route_of(&new),
-            address: alias(&new[0]),
+            address: address_of(&new),
             at,
         };
         self.runtime
@@ -197,15 +219,13 @@ fn the_store_keeps_to_the_rules_over_whole_histories() {
     let outcome = runner.run(&prop::collection::vec(step(), 1..20), |steps| {
         histories.set(histories.get() + 1);
         let history = histories.get().to_string();
-        play(
-            &mut Stored {
-                bench: &bench,
-                runtime: &runtime,
-                history,
-            },
-            &steps,
-        );
-        Ok(())
+        let mut book = Stored {
+            bench: &bench,
+            runtime: &runtime,
+            history,
+        };
+        play(&mut book, &steps);
+        book.addresses_lead_home()
     });
     if let Err(failed) = outcome {
         panic!("{failed}");

@@ -1,15 +1,22 @@
-//! What every store must do, method by method. The suite knows the trait only; each database runs all of it.
+//! What every store must do, method by method. The suite knows the trait only; each database runs all of it, and once
+//! more with encrypted texts (as `store_veiled`).
 
 mod accepting;
 mod colleagues;
+mod explain;
+mod families;
 mod figures;
 mod histories;
 mod identity;
 mod installing;
 mod operating;
 mod people;
+mod privacy;
 mod sending;
+mod sharing;
+mod stopping;
 mod turning;
+mod veiling;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,26 +29,65 @@ use chatbridge::domain::identity::{Identifier, Strength};
 use chatbridge::domain::message::{Accepted, Admission, Arrival, Inbound, Opens, Treatment};
 use chatbridge::domain::routing::{Routes, Rule};
 use chatbridge::domain::turn::{CompletedTurn, TurnClaim};
-use chatbridge::store::sqlite::{Mode, SqliteStore, Tuning};
-use chatbridge::store::{Quota, Settings, Store, Work};
+use chatbridge::store::postgres::PostgresStore;
+use chatbridge::store::sqlite::{SqliteStore, Tuning};
+use chatbridge::store::veil::Veiled;
+use chatbridge::store::{Mode, Quota, Settings, Store, Work};
+
+use crate::harness::postgres::{Database, on_postgres};
 
 /// The moment at which every test begins.
 const START: i64 = 1_800_000_000_000;
 
-/// A store and the folder that it lives in.
-struct Bench {
-    store: Arc<dyn Store>,
-    folder: tempfile::TempDir,
-    tuning: Tuning,
+/// Whether this is the suite's run with encrypted texts.
+fn is_veiled() -> bool {
+    module_path!().ends_with("store_veiled")
 }
 
-async fn open_in(folder: &tempfile::TempDir, tuning: Tuning) -> Arc<dyn Store> {
-    let settings = Settings {
-        url: format!("sqlite://{}", folder.path().join("test.db").display()),
-        ..Settings::default()
-    };
-    let store = SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await;
-    Arc::new(store.expect("the store opens"))
+/// What encrypts texts then.
+const TEXT_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
+/// Where a store lives: in a folder, or in a database of the server.
+struct Place {
+    folder: tempfile::TempDir,
+    database: Option<Database>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            database: on_postgres().then(|| Database::new().unwrap()),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let file = || format!("sqlite://{}", self.folder.path().join("test.db").display());
+        Settings {
+            url: self.database.as_ref().map_or_else(file, Database::url),
+            text_key: is_veiled().then(|| TEXT_KEY.into()).into_iter().collect(),
+            ..Settings::default()
+        }
+    }
+
+    async fn open(&self, tuning: Tuning) -> Arc<dyn Store> {
+        let settings = self.settings();
+        if self.database.is_some() {
+            let store = PostgresStore::open(&settings, Mode::Serve).await;
+            let store = Arc::new(store.expect("the store opens"));
+            return Arc::new(Veiled::new(store, &settings).unwrap());
+        }
+        let store = SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await;
+        let store = Arc::new(store.expect("the store opens"));
+        Arc::new(Veiled::new(store, &settings).unwrap())
+    }
+}
+
+/// A store and where it lives.
+struct Bench {
+    store: Arc<dyn Store>,
+    place: Place,
+    tuning: Tuning,
 }
 
 impl Bench {
@@ -50,10 +96,10 @@ impl Bench {
     }
 
     async fn tuned(tuning: Tuning) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new();
         Self {
-            store: open_in(&folder, tuning).await,
-            folder,
+            store: place.open(tuning).await,
+            place,
             tuning,
         }
     }
@@ -61,15 +107,11 @@ impl Bench {
     /// Closes the store and opens it again, as a restart does.
     async fn reopen(self) -> Self {
         self.store.close().await;
-        let Self {
-            store,
-            folder,
-            tuning,
-        } = self;
+        let Self { store, place, tuning } = self;
         drop(store);
         Self {
-            store: open_in(&folder, tuning).await,
-            folder,
+            store: place.open(tuning).await,
+            place,
             tuning,
         }
     }

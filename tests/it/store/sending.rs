@@ -105,18 +105,23 @@ async fn a_part_that_was_not_sent_is_due_again_and_counts_its_attempts() {
 async fn after_a_restart_a_part_in_flight_is_unknown_and_looked_for_not_before_its_time() {
     let (bench, first) = answered(&["a", "b"]).await;
     let bench = bench.reopen().await;
-    bench.store.recover(&routes(), at(10), at(2010)).await.unwrap();
-    assert!(bench.claim_sends(at(2009)).await.is_empty());
-    let look = only(bench.claim_sends(at(2010)).await);
+    let after = |millis| at(millis).plus(LEASE);
+    bench
+        .store
+        .recover(&routes(), after(10), after(2010))
+        .await
+        .unwrap();
+    assert!(bench.claim_sends(after(2009)).await.is_empty());
+    let look = only(bench.claim_sends(after(2010)).await);
     assert_eq!(
         (look.delivery, look.unknown, look.attempt),
         (first.delivery, true, 1)
     );
     assert_eq!(look.last_attempt_at, Some(at(1)));
-    let refused = bench.store.settle(first, sent("late", at(2011))).await;
+    let refused = bench.store.settle(first, sent("late", after(2011))).await;
     assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
-    bench.store.settle(look, sent("x1", at(2012))).await.unwrap();
-    let next = only(bench.claim_sends(at(2013)).await);
+    bench.store.settle(look, sent("x1", after(2012))).await.unwrap();
+    let next = only(bench.claim_sends(after(2013)).await);
     assert_eq!((next.body.as_str(), next.unknown), ("b", false));
 }
 

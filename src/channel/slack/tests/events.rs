@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::channel::Acknowledgement;
+use crate::channel::slack::INTERACTIVITY;
 use crate::domain::identity::Strength;
 use crate::domain::message::{Opens, Treatment};
 
@@ -59,15 +60,14 @@ fn what_is_signed_and_not_for_us_is_acknowledged() {
 #[test]
 fn what_is_not_json_is_malformed() {
     let slack = slack(|_| {});
-    let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+    let endless = b"[".repeat(100_000);
     for body in [
         &b""[..],
         b"{",
         b"token=x&challenge=y",
         b"\xff\xfe",
-        br#"{"a":"\ud800"}"#,
         b"{} {}",
-        &deep,
+        &endless,
     ] {
         let rejection = post(&slack, body).unwrap_err();
         assert!(
@@ -75,6 +75,30 @@ fn what_is_not_json_is_malformed() {
             "{rejection:?}"
         );
     }
+}
+
+/// It is JSON all the same; refused, it would come again and be lost in the end.
+#[test]
+fn what_no_text_can_hold_costs_no_message() {
+    let slack = slack(|_| {});
+    let event = json!({"type": "message", "channel_type": "im", "channel": "D1", "user": "U1", "ts": "1766450000.000100",
+        "text": "cut LONE", "blocks": "DEEP", "size": "HUGE"});
+    let body = envelope(&event).to_string();
+    let deep = format!("{}1{}", "[".repeat(300), "]".repeat(300));
+    let body = body
+        .replace("LONE", "\\ud83d")
+        .replace("\"DEEP\"", &deep)
+        .replace("\"HUGE\"", "1e999");
+    let received = post(&slack, body.as_bytes()).unwrap();
+    let [Arrival::Message(message)] = &received.arrivals[..] else {
+        panic!("{received:?}")
+    };
+    assert_eq!(message.text, "cut \u{fffd}");
+    // A button's payload is JSON within a form.
+    let payload = r#"{"type":"block_actions","user":{"name":"\ud83d"}}"#;
+    let mut form = reqwest::Url::parse("http://form.invalid/").unwrap();
+    form.query_pairs_mut().append_pair("payload", payload);
+    assert!(post_to(&slack, INTERACTIVITY, form.query().unwrap().as_bytes()).is_ok());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod look_up;
 mod people;
 mod policy;
 mod stub;
+mod surface;
 mod web_api;
 
 use std::path::Path;
@@ -60,6 +61,9 @@ fn build(settings: Settings, clock: Arc<ManualClock>, store: Arc<Memory>) -> Sla
         file_not_read: FILE.to_owned(),
         person_called: "a person comes".to_owned(),
         forgotten: "forgotten & gone".to_owned(),
+        stopped: "stopped & done".to_owned(),
+        thinking: "thinks & thinks".to_owned(),
+        suggestions: "Ask:".to_owned(),
         help: "write {command} <question>".to_owned(),
         helpful: "Yes".to_owned(),
         not_helpful: "No".to_owned(),
@@ -69,7 +73,8 @@ fn build(settings: Settings, clock: Arc<ManualClock>, store: Arc<Memory>) -> Sla
         texts: &texts,
         clock,
         public_url: Some("https://bridge.example"),
-        installations: store,
+        installations: store.clone(),
+        families: store,
     };
     Slack::new(settings, &needs).unwrap()
 }

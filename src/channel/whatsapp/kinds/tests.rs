@@ -69,8 +69,15 @@ fn content_without_words_is_noticed() {
 
 #[test]
 fn the_rest_is_left_without_a_word() {
-    for name in ["reaction", "edit", "revoke", "request_welcome"] {
+    for name in ["reaction", "request_welcome"] {
         assert_eq!((of(name).told, of(name).reason), (false, name));
+    }
+    for (name, sort) in [
+        ("edit", Sort::Edit),
+        ("revoke", Sort::Revoke),
+        ("system", Sort::System),
+    ] {
+        assert_eq!((of(name).told, of(name).sort), (false, sort));
     }
     assert_eq!(
         (of("telepathy").told, of("telepathy").reason),

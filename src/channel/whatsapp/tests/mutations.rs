@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::webhooks::{inbound, message};
 use super::*;
+use crate::domain::message::Arrival;
 
 /// A webhook with one item of every sort.
 fn everything() -> Value {
@@ -72,6 +73,33 @@ proptest! {
             prop_assert!(!message.identifiers.is_empty() && !message.keys.is_empty());
             prop_assert!(message.route.get("to").or(message.route.get("recipient")).is_some());
         }
+    }
+
+    #[test]
+    fn what_is_wrong_in_one_item_costs_no_other(
+        item in 0usize..6,
+        nth in prop::collection::vec((0usize..20, any_value()), 1..4),
+    ) {
+        let mut body = everything();
+        let value = &mut body["entry"][0]["changes"][0]["value"];
+        let item = match item {
+            4 => &mut value["statuses"][0],
+            5 => &mut value["errors"][0],
+            message => &mut value["messages"][message],
+        };
+        let whole = item["id"].clone();
+        for (mut nth, with) in nth {
+            replace(item, &mut nth, &with);
+        }
+        let (channel, _) = build(settings());
+        let received = post(&*channel, body.to_string().as_bytes()).unwrap();
+        let ids: Vec<_> = inbound(&received).iter().map(|message| message.platform_id.clone()).collect();
+        for id in ["1", "2", "3"] {
+            prop_assert!(whole == id || ids.iter().any(|other| other == id), "{id} is lost: {received:?}");
+        }
+        let told = |told: fn(&Arrival) -> bool| received.arrivals.iter().any(told);
+        prop_assert!(whole == "4" || told(|arrival| matches!(arrival, Arrival::Identity(_))));
+        prop_assert!(whole == "5" || told(|arrival| matches!(arrival, Arrival::Receipt(_))));
     }
 
     #[test]

@@ -185,7 +185,7 @@ async fn refusals_are_judged_by_metas_code_whatever_the_status() {
             .to_string()
     };
     for (status, code, expected) in [
-        (401, 190, SendDisposition::HoldFamily),
+        (401, 190, SendDisposition::HoldAccess),
         (500, 131_042, SendDisposition::HoldFamily),
         (400, 131_047, SendDisposition::Dead),
         (200, 131_026, SendDisposition::Dead),
