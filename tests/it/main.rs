@@ -28,6 +28,7 @@ mod check_local;
 mod commands;
 mod complaints;
 mod console;
+mod console_door;
 mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;
