@@ -1,5 +1,7 @@
 //! What the daemon tells of itself: the log on standard error, and the metrics.
 
+pub mod lines;
+
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
+
+use lines::{Dress, Lines};
 
 /// Section `log` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,7 +78,14 @@ pub fn init(settings: &Settings) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_PKG_NAME"), level);
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-    let lines = fmt::layer().with_writer(io::stderr).with_ansi(colours);
+    let dress = match settings.format {
+        Format::Json => Dress::Json,
+        Format::Text if colours => Dress::Coloured,
+        Format::Text => Dress::Plain,
+    };
+    let lines = fmt::layer()
+        .with_writer(Lines::new(io::stderr, dress))
+        .with_ansi(colours);
     let lines = match settings.format {
         Format::Text => lines.boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),

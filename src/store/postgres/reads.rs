@@ -39,7 +39,7 @@ pub(super) const THREADS: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads
-     WHERE (CAST($1 AS TEXT) IS NULL OR account LIKE $1 || '/%') AND (CAST($2 AS TEXT) IS NULL OR $2 = ",
+     WHERE (CAST($1 AS TEXT) IS NULL OR substr(account, 1, length(CAST($1 AS TEXT)) + 1) = CAST($1 AS TEXT) || '/') AND (CAST($2 AS TEXT) IS NULL OR $2 = ",
     state_now!(),
     ") ORDER BY updated_at DESC, id DESC LIMIT $3"
 );

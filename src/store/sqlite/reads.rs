@@ -27,7 +27,7 @@ const THREADS: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads
-     WHERE (?1 IS NULL OR account LIKE ?1 || '/%') AND (?2 IS NULL OR ?2 = ",
+     WHERE (?1 IS NULL OR substr(account, 1, length(?1) + 1) = ?1 || '/') AND (?2 IS NULL OR ?2 = ",
     state_now!(),
     ") ORDER BY updated_at DESC, id DESC LIMIT ?3"
 );

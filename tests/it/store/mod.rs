@@ -8,6 +8,7 @@ mod identity;
 mod installing;
 mod operating;
 mod people;
+mod pressing;
 mod sending;
 mod stopping;
 mod turning;
