@@ -184,7 +184,7 @@ fn large_bodies_of_strangers_share_a_bound() {
             let raw: &mut Raw = raw;
             scope.spawn(|| {
                 raw.send(head);
-                raw.stuff(&[b' '; 65_536], 3_900_000)
+                raw.stuff(&[b' '; 8192], 3_900_000)
             })
         };
         let all: Vec<_> = raws.iter_mut().map(stuff).collect();

@@ -17,7 +17,7 @@ fn rules() -> Value {
     rules.build().unwrap().try_deserialize().unwrap()
 }
 
-fn texts<'v>(list: &'v Value) -> impl Iterator<Item = &'v str> {
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
