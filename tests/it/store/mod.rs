@@ -13,6 +13,7 @@ mod identity;
 mod installing;
 mod operating;
 mod people;
+mod pressing;
 mod replaying;
 mod sending;
 mod sharing;
