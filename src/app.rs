@@ -14,17 +14,20 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::agent::livechatai::LiveChatAi;
 use crate::channel::{Acknowledgement, Channel, Received, registry};
-use crate::config::Settings;
 use crate::config::catalogue::CHANNELS;
+use crate::config::{Settings, Shown};
+use crate::console::{Console, SettingLine};
 use crate::domain::{Clock, SystemClock};
 use crate::http::Backend;
 use crate::http::accepting::Accepting;
 use crate::http::admin::{self, Admin};
+use crate::http::guard::Guard;
 use crate::http::public::Public;
 use crate::http::server::{self, Limits};
+use crate::http::sessions::Sessions;
 use crate::store::{self, Backlog, Mode, Store, StoreError};
 use crate::telemetry;
-use crate::worker::{Intake, Parts, Workers};
+use crate::worker::{Intake, POLL, Parts, Workers};
 
 /// When the daemon stops, how long the requests under way may take at most: the rest of the time is for the answers.
 const LONGEST_LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -38,6 +41,10 @@ pub struct Overrides {
     pub clock: Option<Arc<dyn Clock>>,
     /// What is remembered where, in place of the configured database.
     pub store: Option<Arc<dyn Store>>,
+    /// How often the workers look around, in place of the usual: with a clock that is driven nobody wakes them.
+    pub poll: Option<Duration>,
+    /// Listeners that a supervisor opened, in place of `server.bind` and `admin.bind`.
+    pub listeners: (Option<std::net::TcpListener>, Option<std::net::TcpListener>),
 }
 
 /// Why the daemon does not start.
@@ -88,9 +95,15 @@ pub struct Running {
     stop: CancellationToken,
     hard: CancellationToken,
     task: JoinHandle<Result<(), Died>>,
+    pulse: Pulse,
 }
 
 impl Running {
+    /// Feels whether it still works, from time to time.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// Waits until the daemon ends by itself, which it should not.
     pub async fn ended(&mut self) -> Result<(), Died> {
         (&mut self.task)
@@ -110,6 +123,26 @@ impl Running {
     }
 }
 
+/// Feels whether a daemon still works.
+#[derive(Clone)]
+pub struct Pulse(Arc<Live>);
+
+impl Pulse {
+    /// Returns once the store has answered, whatever it said: a full disk gets no better by a new start, but a daemon
+    /// that no longer comes back from there does.
+    pub async fn beat(&self) {
+        if let Err(error) = self.0.check_writable().await {
+            tracing::debug!(%error, "the store answers, and takes nothing");
+        }
+    }
+}
+
+impl std::fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pulse")
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.hard.cancel();
@@ -121,8 +154,9 @@ impl Drop for Running {
 /// Starts the daemon. When this returns, both listeners are open.
 pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, StartError> {
     telemetry::metrics();
-    let public = bind("server.bind", settings.server.bind).await?;
-    let admin = bind("admin.bind", settings.admin.bind).await?;
+    let (public, admin) = overrides.listeners;
+    let public = bind("server.bind", settings.server.bind, public).await?;
+    let admin = bind("admin.bind", settings.admin.bind, admin).await?;
     let (public_addr, admin_addr) = (public.address, admin.address);
     let agent = match overrides.agent {
         Some(agent) => agent,
@@ -135,14 +169,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     // Where several work on one store, its clock is the one that all of them have.
     let clock = overrides.clock.or_else(|| store.clock());
     let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
-    let needs = registry::Needs {
-        texts: &settings.messages,
-        clock: clock.clone(),
-        public_url: settings.server.public_url.as_deref(),
-        installations: store.clone(),
-        families: store.clone(),
-    };
-    let channels = registry::channels(&settings.channels, &needs)?;
+    let channels = channels(&settings, &clock, &store)?;
     let off = settings.channels_off();
     announce(&settings, &off, public_addr, admin_addr);
     let workers = Arc::new(Workers::new(Parts {
@@ -157,16 +184,22 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         texts: settings.messages,
         links: settings.agent.links,
         concurrency: settings.agent.concurrency,
+        poll: overrides.poll.unwrap_or(POLL),
         retention: settings.store.retention(),
     }));
     workers.recover().await?;
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
     let grace = settings.server.shutdown_grace;
-    let backend = Arc::new(Live {
-        intake: workers.intake(),
-        store,
-        workers,
-    });
+    let guard = Arc::new(Guard::new(settings.admin.token.as_ref()));
+    let sessions = Arc::new(Sessions::default());
+    let console = Console {
+        workers: workers.clone(),
+        guard: guard.clone(),
+        sessions: sessions.clone(),
+        settings: settings.shown.into_iter().map(setting_line).collect(),
+        stop: stop.clone(),
+    };
+    let backend = Arc::new(Live::new(store, workers));
     let public_router = Public {
         backend: backend.clone(),
         channels: channels.clone(),
@@ -176,8 +209,12 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     let admin_router = Admin {
         backend: backend.clone(),
         clock,
-        token: settings.admin.token,
+        guard,
+        sessions,
+        // Nobody could log in without a token.
+        pages: settings.admin.token.is_some().then(|| console.router()),
     };
+    let pulse = Pulse(backend.clone());
     let daemon = Daemon {
         backend,
         channels,
@@ -196,7 +233,33 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         stop,
         hard,
         task,
+        pulse,
     })
+}
+
+fn channels(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    store: &Arc<dyn Store>,
+) -> Result<Vec<Arc<dyn Channel>>, StartError> {
+    let needs = registry::Needs {
+        texts: &settings.messages,
+        clock: clock.clone(),
+        public_url: settings.server.public_url.as_deref(),
+        installations: store.clone(),
+        families: store.clone(),
+    };
+    Ok(registry::channels(&settings.channels, &needs)?)
+}
+
+fn setting_line(shown: Shown) -> SettingLine {
+    SettingLine {
+        key: shown.key,
+        value: shown.value,
+        hidden: shown.hidden,
+        origin: shown.origin,
+        doc: shown.doc,
+    }
 }
 
 struct Bound {
@@ -204,9 +267,19 @@ struct Bound {
     address: SocketAddr,
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<Bound, StartError> {
+async fn bind(
+    key: &'static str,
+    address: SocketAddr,
+    given: Option<std::net::TcpListener>,
+) -> Result<Bound, StartError> {
     let failed = |cause| StartError::Bind { key, address, cause };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = match given {
+        Some(listener) => listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener))
+            .map_err(failed)?,
+        None => TcpListener::bind(address).await.map_err(failed)?,
+    };
     let address = listener.local_addr().map_err(failed)?;
     Ok(Bound { listener, address })
 }
@@ -244,6 +317,16 @@ struct Live {
     intake: Arc<Intake>,
     store: Arc<dyn Store>,
     workers: Arc<Workers>,
+}
+
+impl Live {
+    fn new(store: Arc<dyn Store>, workers: Arc<Workers>) -> Self {
+        Self {
+            intake: workers.intake(),
+            store,
+            workers,
+        }
+    }
 }
 
 impl Backend for Live {

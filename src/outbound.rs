@@ -3,10 +3,12 @@
 //! What matters to a caller is whether the other side may have seen the request. A [`Failure::NotSent`] may simply be
 //! tried again; after a [`Failure::Unknown`] it must look first.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 use thiserror::Error;
+
+use crate::telemetry::{CALL_TIME, CALLS};
 
 /// The most that is read of an answer, in bytes; no honest answer of any of the services comes near it.
 const LARGEST_ANSWER: usize = 1024 * 1024;
@@ -20,6 +22,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// A client whose calls take `timeout` at most, body included; connecting takes 3 s at most. It follows no
 /// redirects: a token never goes to a host that an answer names.
 pub fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    builder(timeout).build()
+}
+
+/// The same for [`call_with_certificate`].
+pub fn client_that_shows_certificates(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    builder(timeout).tls_info(true).build()
+}
+
+fn builder(timeout: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)
@@ -27,7 +38,6 @@ pub fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// An answer that arrived whole.
@@ -72,10 +82,62 @@ pub enum Failure {
     Unknown(String),
 }
 
+/// A server that is called again and again: its calls are counted and timed.
+#[derive(Debug, Clone, Copy)]
+pub struct Service {
+    name: &'static str,
+    refuses: fn(&Answer) -> bool,
+}
+
+impl Service {
+    /// A service by this name in the metrics, which says no by the status alone.
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            refuses: |_| false,
+        }
+    }
+
+    /// A service that also says no with a status of success; `refuses` tells by the answer.
+    pub const fn judged(name: &'static str, refuses: fn(&Answer) -> bool) -> Self {
+        Self { name, refuses }
+    }
+
+    /// Makes a call and reads its whole answer.
+    pub async fn call(&self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+        let began = Instant::now();
+        let answer = call(request).await;
+        let outcome = self.outcome(&answer);
+        metrics::counter!(CALLS, "service" => self.name, "outcome" => outcome).increment(1);
+        metrics::histogram!(CALL_TIME, "service" => self.name).record(began.elapsed().as_secs_f64());
+        answer
+    }
+
+    fn outcome(&self, answer: &Result<Answer, Failure>) -> &'static str {
+        match answer {
+            Err(Failure::NotSent(_)) => "not_sent",
+            Err(Failure::Unknown(_)) => "no_answer",
+            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => "limited",
+            Ok(answer) if answer.status.is_server_error() => "failed",
+            Ok(answer) if !answer.status.is_success() || (self.refuses)(answer) => "refused",
+            Ok(_) => "ok",
+        }
+    }
+}
+
 /// Makes a call and reads its whole answer.
 pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(|error| classify(&error))?;
     read(response).await
+}
+
+/// Makes a call, and shows what is known of the connection's certificate; nothing where there is none.
+pub async fn call_with_certificate(
+    request: reqwest::RequestBuilder,
+) -> Result<(Answer, Option<reqwest::tls::TlsInfo>), Failure> {
+    let response = request.send().await.map_err(|error| classify(&error))?;
+    let certificate = response.extensions().get().cloned();
+    Ok((read(response).await?, certificate))
 }
 
 /// What became of a call that asks to go on in another protocol on its connection.
@@ -142,5 +204,34 @@ fn describe(error: &reqwest::Error) -> String {
         "failed".to_owned()
     } else {
         cause.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_what_the_other_side_meant() {
+        let service = Service::judged("test", |answer| answer.body == b"no");
+        let answer = |status: u16, body: &[u8]| {
+            Ok(Answer {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: HeaderMap::new(),
+                body: body.to_vec(),
+            })
+        };
+        for (answer, outcome) in [
+            (answer(200, b"yes"), "ok"),
+            (answer(200, b"no"), "refused"),
+            (answer(401, b""), "refused"),
+            (answer(302, b""), "refused"),
+            (answer(429, b"no"), "limited"),
+            (answer(503, b"no"), "failed"),
+            (Err(Failure::NotSent(String::new())), "not_sent"),
+            (Err(Failure::Unknown(String::new())), "no_answer"),
+        ] {
+            assert_eq!(service.outcome(&answer), outcome, "{answer:?}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! What the daemon tells of itself: the log on standard error, and the metrics.
 
+mod names;
+mod process;
+
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +14,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
+
+pub use names::*;
+use names::{Kind, METRICS};
 
 /// Section `log` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -73,7 +78,7 @@ pub fn init(settings: &Settings) {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_PKG_NAME"), level);
-    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let colours = colours(io::stderr().is_terminal());
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(colours);
     let lines = match settings.format {
         Format::Text => lines.boxed(),
@@ -85,116 +90,31 @@ pub fn init(settings: &Settings) {
         .try_init();
 }
 
+/// Whether to write in colours, where there is a terminal or not: `NO_COLOR` (no-color.org) forbids them everywhere,
+/// `CLICOLOR_FORCE` (bixense.com/clicolors) wants them everywhere, else a terminal has them unless it is a dumb one.
+pub fn colours(terminal: bool) -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if set("NO_COLOR").is_some() {
+        return false;
+    }
+    if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+        return true;
+    }
+    terminal && set("TERM").is_none_or(|value| value != "dumb")
+}
+
 /// How often histograms are condensed, so that they do not grow while nobody reads the metrics.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// The upper bounds of the buckets of `chatbridge_time_to_answer_seconds`: from a stub's answer to a long retry.
-const ANSWER_BUCKETS: [f64; 14] = [
-    0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0, 180.0, 600.0,
-];
-
-/// The kinds of metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
+/// Counts a batch of writes that a store committed in this time, or failed to.
+pub fn committed(took: Duration, writes: usize, ok: bool) {
+    if ok {
+        metrics::histogram!(COMMIT_TIME).record(took.as_secs_f64());
+        metrics::histogram!(BATCH).record(u32::try_from(writes).unwrap_or(u32::MAX));
+    } else {
+        metrics::counter!(COMMITS_FAILED).increment(1);
+    }
 }
-
-/// Webhooks by channel and outcome.
-pub const WEBHOOKS: &str = "chatbridge_webhooks_total";
-/// Connections over which channels fetch what arrives.
-pub const CONNECTIONS: &str = "chatbridge_connections";
-/// How often such a connection was replaced or lost.
-pub const RECONNECTS: &str = "chatbridge_reconnects_total";
-/// Messages and parts that wait.
-pub const WAITING: &str = "chatbridge_waiting_messages";
-/// The age of the oldest of them.
-pub const OLDEST_WAITING: &str = "chatbridge_oldest_waiting_seconds";
-/// The time from a person's message to its answer.
-const TIME_TO_ANSWER: &str = "chatbridge_time_to_answer_seconds";
-
-/// The metrics whose names are fixed, with what a reader of `/metrics` is told of them.
-const METRICS: &[(Kind, &str, Unit, &str)] = &[
-    (
-        Kind::Counter,
-        WEBHOOKS,
-        Unit::Count,
-        "Webhooks that came in, by channel and what became of them.",
-    ),
-    (
-        Kind::Counter,
-        "chatbridge_messages_total",
-        Unit::Count,
-        "Messages out of webhooks, by channel and outcome.",
-    ),
-    (
-        Kind::Counter,
-        "chatbridge_turns_total",
-        Unit::Count,
-        "Questions to the agent, by channel and outcome.",
-    ),
-    (
-        Kind::Counter,
-        "chatbridge_deliveries_total",
-        Unit::Count,
-        "Attempts to deliver a part, by channel and outcome.",
-    ),
-    (
-        Kind::Counter,
-        "chatbridge_sends_unknown_total",
-        Unit::Count,
-        "Deliveries of which nobody knew whether they were sent, by channel and how that ended.",
-    ),
-    (
-        Kind::Counter,
-        "chatbridge_feedback_total",
-        Unit::Count,
-        "What people say of answers, by channel and verdict (helpful, not_helpful).",
-    ),
-    (
-        Kind::Counter,
-        "chatbridge_billable_messages_total",
-        Unit::Count,
-        "Messages that the platform charges for, by number.",
-    ),
-    (
-        Kind::Counter,
-        RECONNECTS,
-        Unit::Count,
-        "Connections for what arrives that were replaced or lost, by channel and reason.",
-    ),
-    (
-        Kind::Gauge,
-        CONNECTIONS,
-        Unit::Count,
-        "Connections that stand for what arrives, by channel; none where the platform calls.",
-    ),
-    (
-        Kind::Histogram,
-        TIME_TO_ANSWER,
-        Unit::Seconds,
-        "From a person's message to the delivery of its answer, in seconds.",
-    ),
-    (
-        Kind::Gauge,
-        WAITING,
-        Unit::Count,
-        "Messages without an answer and parts not sent yet.",
-    ),
-    (
-        Kind::Gauge,
-        OLDEST_WAITING,
-        Unit::Seconds,
-        "How long the oldest of them has waited, in seconds.",
-    ),
-    (
-        Kind::Gauge,
-        "chatbridge_held_agents",
-        Unit::Count,
-        "Agents that are not asked until the operator has acted.",
-    ),
-];
 
 /// The metrics of this process, installed by the first call.
 pub fn metrics() -> &'static Metrics {
@@ -209,6 +129,7 @@ pub struct Metrics(Option<PrometheusHandle>);
 impl Metrics {
     /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
+        process::refresh();
         self.0.as_ref().map(PrometheusHandle::render).unwrap_or_default()
     }
 
@@ -227,16 +148,23 @@ impl Metrics {
 }
 
 fn install() -> Metrics {
-    let builder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(TIME_TO_ANSWER.to_owned()), &ANSWER_BUCKETS)
-        .and_then(PrometheusBuilder::install_recorder);
+    let mut builder = Ok(PrometheusBuilder::new());
+    for (kind, name, ..) in METRICS {
+        if let Kind::Histogram(bounds) = kind {
+            builder = builder.and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)
+            });
+        }
+    }
+    let builder = builder.and_then(PrometheusBuilder::install_recorder);
     for (kind, name, unit, help) in METRICS {
         match kind {
             Kind::Counter => metrics::describe_counter!(*name, *unit, *help),
             Kind::Gauge => metrics::describe_gauge!(*name, *unit, *help),
-            Kind::Histogram => metrics::describe_histogram!(*name, *unit, *help),
+            Kind::Histogram(_) => metrics::describe_histogram!(*name, *unit, *help),
         }
     }
+    metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     if let Err(error) = &builder {
         tracing::error!(%error, "there are no metrics: somebody else in this process records them");
     }
@@ -265,19 +193,6 @@ mod tests {
         assert!(
             text.contains(r#"chatbridge_time_to_answer_seconds_bucket{channel="test",le="1"} 1"#),
             "{text}"
-        );
-    }
-
-    #[test]
-    fn the_fixed_names_are_described_once() {
-        let mut names: Vec<_> = METRICS.iter().map(|(_, name, ..)| *name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), METRICS.len());
-        assert!(
-            METRICS
-                .iter()
-                .all(|(kind, name, ..)| name.ends_with("_total") == (*kind == Kind::Counter))
         );
     }
 }

@@ -13,7 +13,7 @@ use chatbridge::domain::thread::Thread;
 use chatbridge::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, Pending, TurnClaim};
 use chatbridge::domain::{AccountKey, ClaimToken, DedupKey, DeliveryId, MessageId, ThreadId, Time, TurnId};
 use chatbridge::store::operator::{
-    DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
 };
 use chatbridge::store::privacy::{AuditLine, Erased, Erasure, Expired, PrivacyStore, Traces};
 use chatbridge::store::{Backlog, Claims, LaneDue, Quota, Store, StoreError, Swept, Work};
@@ -312,6 +312,14 @@ impl Store for MemoryStore {
         _until: Time,
     ) -> Result<HashSet<ClaimToken>, StoreError> {
         Ok(keys.into_iter().map(|key| key.token).collect())
+    }
+
+    async fn answered(&self, _: Time) -> Result<Vec<Answered>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn close(&self) {}

@@ -1,6 +1,6 @@
 //! `chatbridge migrate`.
 
-use super::{ConfigFile, output};
+use super::{ConfigFile, output, progress};
 use crate::store;
 
 /// Arguments of `migrate`.
@@ -17,7 +17,9 @@ pub struct Args {
 
 /// Brings the database up to date and says what that took.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let (path, count) = store::migrate(&args.config.load()?.store).await?;
+    let settings = args.config.load()?;
+    let work = store::migrate(&settings.store);
+    let (path, count) = progress::waiting("bringing the database up to date", work).await?;
     output::line(&match count {
         0 => format!("{path} is up to date already."),
         1 => format!("{path} is up to date now: 1 migration ran."),

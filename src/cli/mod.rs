@@ -2,12 +2,14 @@
 
 pub mod backup;
 pub mod check;
+pub mod completions;
 mod confirm;
 pub mod dead;
 pub mod demo;
 pub mod migrate;
 mod moment;
 mod output;
+mod progress;
 pub mod serve;
 pub mod simulate;
 pub mod slack;
@@ -64,6 +66,10 @@ enum Command {
     Check(check::Args),
     /// Set a WhatsApp number up at Meta.
     Whatsapp(whatsapp::Args),
+    /// Print what a shell needs to complete these commands.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual's page, or write the pages of all commands.
+    Man(completions::ManArgs),
 }
 
 /// Runs a command.
@@ -79,6 +85,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Slack(args) => slack::run(&args),
         Command::Check(args) => check::run(args).await,
         Command::Whatsapp(args) => whatsapp::run(args).await,
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }
 

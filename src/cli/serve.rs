@@ -2,7 +2,7 @@
 
 use super::ConfigFile;
 use crate::app::{self, Overrides};
-use crate::lifecycle::{self, Signals};
+use crate::lifecycle::{self, Signals, systemd};
 use crate::telemetry;
 
 /// Arguments of `serve`.
@@ -21,11 +21,17 @@ pub struct Args {
 
 /// Runs the daemon until a signal stops it.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    // Before anything else runs: it changes the environment.
+    let listeners = systemd::listeners()?;
     let settings = args.config.load()?;
     telemetry::init(&settings.log);
     let mut signals = Signals::listen()?;
+    let overrides = Overrides {
+        listeners,
+        ..Overrides::default()
+    };
     let running = tokio::select! {
-        running = app::start(settings, Overrides::default()) => running?,
+        running = app::start(settings, overrides) => running?,
         // Nothing is under way yet.
         _ = signals.next() => return Ok(()),
     };

@@ -12,16 +12,19 @@ pub mod kind;
 mod nearest;
 mod problem;
 mod settings;
+mod shown;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use problem::{ConfigError, Problem};
 pub use settings::Settings;
+pub use shown::Shown;
 
 use gather::Gathered;
+use kind::Kind;
 
 /// Every default, with a line of comment.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -56,6 +59,35 @@ pub fn load_with(
             Err(problem.into())
         }
     }
+}
+
+/// The files that hold secrets of this process's configuration: the configuration's own, if a secret is written in it,
+/// and those that variables of the environment name.
+pub fn secret_files(file: Option<&Path>) -> Vec<PathBuf> {
+    let usual = Path::new(USUAL_FILE);
+    let path = file.or_else(|| usual.exists().then_some(usual));
+    let own = path.filter(|path| std::fs::read_to_string(path).is_ok_and(|text| holds_secret(&text)));
+    let named = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str()?.strip_prefix(gather::PREFIX)?;
+        let (section, key) = name.strip_suffix("_FILE")?.split_once("__")?;
+        let key = catalogue::section(&section.to_lowercase())?.key(&key.to_lowercase())?;
+        key.kind.is_secret().then(|| PathBuf::from(value))
+    });
+    own.map(Path::to_path_buf).into_iter().chain(named).collect()
+}
+
+fn holds_secret(text: &str) -> bool {
+    let mut gathered = Gathered::default();
+    gathered.add_file("", text);
+    gathered.entries.iter().any(|((section, name), entry)| {
+        let key = catalogue::section(section).and_then(|section| section.key(name));
+        key.is_some_and(|key| match key.kind {
+            // The address of a file is no secret; that of a server may hold a password.
+            Kind::Database => entry.value.to_string().contains('@'),
+            Kind::Tables(keys) => keys.iter().any(|key| key.kind.is_secret()),
+            kind => kind.is_secret(),
+        })
+    })
 }
 
 /// Reads this text, which came from `origin`, and, over it, this environment.

@@ -12,7 +12,7 @@ use super::errors::ApiError;
 use super::sparing::Sparing;
 use crate::channel::listen::{NotStored, Sink, Unusable};
 use crate::channel::{Acknowledgement, Channel, Received};
-use crate::telemetry::WEBHOOKS;
+use crate::telemetry::{REJECTED, WEBHOOKS};
 
 /// How often the log tells, for each way in, why something is turned away.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -33,6 +33,9 @@ impl<B: Backend> Accepting<B> {
     /// The way in by this path.
     pub fn new(backend: Arc<B>, channel: Arc<dyn Channel>, path: &'static str) -> Self {
         let counter = |outcome: &'static str| metrics::counter!(WEBHOOKS, "channel" => channel.name(), "outcome" => outcome);
+        for outcome in ["unauthenticated", "store_unavailable"] {
+            counter(outcome).increment(0);
+        }
         Self {
             accepted: counter("accepted"),
             handshake: counter("handshake"),
@@ -82,8 +85,9 @@ impl<B: Backend> Accepting<B> {
     fn turn_away(&self, error: &ApiError) {
         metrics::counter!(WEBHOOKS, "channel" => self.channel.name(), "outcome" => error.outcome())
             .increment(1);
+        let (channel, code) = (self.channel.name(), error.code());
+        metrics::counter!(REJECTED, "channel" => channel, "reason" => code).increment(1);
         if self.told.due() {
-            let (channel, code) = (self.channel.name(), error.code());
             tracing::warn!(channel, path = self.path, code, %error, "a webhook was turned away");
         }
     }

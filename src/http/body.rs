@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::EXPECT;
 use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::errors::ApiError;
@@ -33,6 +34,27 @@ impl Patience {
 const DISCARD_MOST: u64 = 64 * 1024 * 1024;
 const DISCARD_FOR: Duration = Duration::from_secs(5);
 
+/// A body of more bytes than this is large. Most webhooks are far smaller.
+const LARGE: u64 = 64 * 1024;
+/// So many large bodies are in memory at once; more wait on the wire, because nobody has proved who they are yet.
+const LARGE_AT_ONCE: usize = 16;
+
+/// The places for large bodies, of all listeners.
+static PLACES: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
+
+/// A place for one large body.
+type Place = SemaphorePermit<'static>;
+
+/// Waits for a place, if the body is large by now and has none.
+async fn take_place(place: &mut Option<Place>, size: u64, deadline: Instant) -> Result<(), ApiError> {
+    if size > LARGE && place.is_none() {
+        let taken = timeout_at(deadline, PLACES.acquire()).await;
+        // The places are never closed.
+        *place = taken.map_err(|_| ApiError::BodyTimeout)?.ok();
+    }
+    Ok(())
+}
+
 /// Reads the body of a request with these headers.
 pub(super) async fn read(
     headers: &HeaderMap,
@@ -47,6 +69,8 @@ pub(super) async fn read(
         return Err(ApiError::TooLarge { limit });
     }
     let deadline = Instant::now() + patience.whole;
+    let mut place = None;
+    take_place(&mut place, announced, deadline).await?;
     let mut collected = Collected::default();
     while !body.is_end_stream() {
         let next = timeout_at(deadline.min(Instant::now() + patience.idle), body.frame());
@@ -62,8 +86,24 @@ pub(super) async fn read(
             return Err(ApiError::TooLarge { limit });
         }
         collected.push(data, announced);
+        take_place(&mut place, collected.len() as u64, deadline).await?;
     }
-    Ok(collected.into_bytes())
+    Ok(match place {
+        Some(place) => Bytes::from_owner(Placed(collected.into_bytes(), place)),
+        None => collected.into_bytes(),
+    })
+}
+
+/// A large body, which has its place until nobody needs it any more.
+struct Placed(
+    Bytes,
+    #[expect(dead_code, reason = "it is given back when this is dropped")] Place,
+);
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// The pieces so far. Most bodies arrive in one piece, which is not copied.
@@ -206,6 +246,22 @@ mod tests {
         assert!(matches!(silent, Err(ApiError::BodyTimeout)), "{silent:?}");
         let broken = read_pieces(&[b"12"], End::Broken).await;
         assert!(matches!(broken, Err(ApiError::BodyIncomplete)), "{broken:?}");
+    }
+
+    #[tokio::test]
+    async fn large_bodies_take_turns_and_small_ones_wait_for_nobody() {
+        let large = || async {
+            let body = Body::from(vec![b' '; 100_000]);
+            read(&HeaderMap::new(), body, 1_000_000, SHORT).await
+        };
+        let mut read_so_far = Vec::new();
+        for _ in 0..LARGE_AT_ONCE {
+            read_so_far.push(large().await.unwrap());
+        }
+        assert!(matches!(large().await, Err(ApiError::BodyTimeout)));
+        assert_eq!(read_pieces(&[b"small"], End::Whole).await.unwrap(), "small");
+        read_so_far.pop();
+        assert_eq!(large().await.unwrap().len(), 100_000);
     }
 
     #[tokio::test]

@@ -57,6 +57,9 @@ pub enum ApiError {
     /// The operator's token is missing or wrong.
     #[error("{0}")]
     Unauthorized(&'static str),
+    /// Not from there.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// Too many wrong tokens.
     #[error("too many wrong tokens from this address: wait")]
     TooManyAttempts {
@@ -72,7 +75,7 @@ impl ApiError {
             Self::Rejected(Rejection::Unauthenticated { .. }) | Self::Unauthorized(_) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Rejected(Rejection::Forbidden { .. }) => StatusCode::FORBIDDEN,
+            Self::Rejected(Rejection::Forbidden { .. }) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Rejected(Rejection::Malformed { .. }) | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
             Self::Store(_) | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -100,6 +103,7 @@ impl ApiError {
             Self::ChannelOff(_) => "channel_off",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Unauthorized(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
             Self::TooManyAttempts { .. } => "too_many_attempts",
         }
     }

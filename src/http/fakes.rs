@@ -134,6 +134,9 @@ impl Backend for FakeBackend {
         Ok(Backlog {
             waiting: 3,
             oldest: Some(Time::from_secs(100)),
+            unknown: 1,
+            dead_messages: 2,
+            dead_deliveries: 5,
         })
     }
 }

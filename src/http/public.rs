@@ -14,10 +14,12 @@ use super::Backend;
 use super::accepting::Accepting;
 use super::body::{Patience, discard, read};
 use super::errors::ApiError;
+use super::leaving;
 use super::ready::Probe;
 use super::visits;
 use crate::channel::signature::Unverified;
 use crate::channel::{Acknowledgement, Channel, Endpoint, Received, WebhookRequest};
+use crate::crash_point::{self, Deed};
 
 /// What the public router serves.
 pub struct Public<B> {
@@ -96,7 +98,13 @@ impl<B: Backend> Desk<B> {
     async fn serve(&self, request: Request) -> Response {
         let received = self.receive(request).await;
         match self.accepting.accept(received).await {
-            Ok(answer) => acknowledge(answer),
+            Ok(answer) => {
+                let channel = self.accepting.channel.name();
+                crash_point::before_at(Deed::Acknowledge, channel);
+                let mut response = acknowledge(answer);
+                leaving::mark(&mut response, channel);
+                response
+            }
             Err(error) => error.into_response(),
         }
     }

@@ -10,6 +10,7 @@
 mod claimed;
 mod ends;
 mod error;
+mod look;
 pub mod operator;
 mod ops;
 mod plan;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 pub use error::StoreError;
+pub use look::{Found, Look, look};
 pub use seal::is_key;
 pub use sqlite::backup::Backup;
 
@@ -41,7 +43,9 @@ use crate::domain::routing::Routes;
 use crate::domain::settings;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
 use crate::domain::{ClaimToken, Clock, Time};
-use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 use privacy::PrivacyStore;
 use veil::Veiled;
 
@@ -81,13 +85,19 @@ pub struct Claims<C> {
     pub lanes: Vec<LaneDue>,
 }
 
-/// What waits for an answer.
+/// What waits: for an answer, or for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
     /// Messages without an answer yet, and parts that are not sent yet.
     pub waiting: u64,
     /// When the oldest of them was accepted or made.
     pub oldest: Option<Time>,
+    /// Those parts of which nobody knows at the moment whether they were sent.
+    pub unknown: u64,
+    /// Messages that are dead letters.
+    pub dead_messages: u64,
+    /// Parts that are dead letters.
+    pub dead_deliveries: u64,
 }
 
 /// What the janitor removed.
@@ -208,6 +218,13 @@ pub trait Store: InstallationStore + FamilyStore + PrivacyStore {
     async fn hinted(&self) {
         std::future::pending::<()>().await;
     }
+
+    /// The answers whose first part was delivered since this moment, counted by channel, hour and time to answer, in
+    /// that order.
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError>;
+
+    /// The accounts where people have written, in the order of their keys.
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError>;
 
     /// Finishes what is under way and closes the files.
     async fn close(&self);

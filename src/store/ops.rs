@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::operator::{ThreadChange, ThreadRow};
 use super::privacy::{Erased, Expired};
 use super::{Claims, Quota, StoreError, Swept, Work};
+use crate::crash_point::Deed;
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
@@ -26,6 +27,40 @@ pub(super) enum Op {
         until: Time,
     },
     Change(Change),
+}
+
+impl Op {
+    /// How the crash points call its commit.
+    pub(super) fn deed(&self) -> Option<Deed> {
+        Some(match self {
+            Self::Accept(_) => Deed::Accept,
+            Self::ClaimTurns(_) => Deed::ClaimTurns,
+            Self::CompleteTurn(..) => Deed::CompleteTurn,
+            Self::DeferTurn(..) => Deed::DeferTurn,
+            Self::BuryTurn(..) => Deed::BuryTurn,
+            Self::ClaimSends(_) => Deed::ClaimSends,
+            Self::Settle(..) => Deed::Settle,
+            // It only lets a claim hold for longer: nothing is lost with it.
+            Self::Renew { .. } => return None,
+            Self::Change(change) => return change.deed(),
+        })
+    }
+}
+
+impl Change {
+    fn deed(&self) -> Option<Deed> {
+        Some(match self {
+            Self::Release { .. } => Deed::Release,
+            Self::Recover { .. } => Deed::Recover,
+            Self::Sweep { .. } => Deed::Sweep,
+            Self::Thread { .. } => Deed::ChangeThread,
+            Self::Replay { .. } => Deed::Replay,
+            Self::Purge { .. } => Deed::Purge,
+            Self::Installation(_) => Deed::Install,
+            // They write nothing that is not told again.
+            Self::Family { .. } | Self::CheckWritable => return None,
+        })
+    }
 }
 
 /// Work that is wanted.

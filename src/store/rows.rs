@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
-use super::operator::{DeadLetter, HistoryItem, ThreadRow};
+use super::operator::{AccountRow, Answered, DeadLetter, HistoryItem, ThreadRow};
 use super::plan::writes::{DeliveryNow, Found, OpenMessage, SentPart, Stoppable, ThreadNow};
 use super::privacy::{self, AuditLine, Erased};
 use crate::domain::account::{AccountKey, AliasKey};
@@ -274,6 +274,31 @@ pub(super) fn history_item(row: &impl Cells) -> Result<HistoryItem, StoreError> 
         state: row.text(3)?.to_owned(),
         text: row.text(4)?.to_owned(),
         reason: reason(row, 5)?,
+        stage: optional_text(row, 6)?,
+    })
+}
+
+/// `channel, hour, bound, count`
+pub(super) fn answered(row: &impl Cells) -> Result<Answered, StoreError> {
+    Ok(Answered {
+        channel: row.text(0)?.to_owned(),
+        hour: Time::from_secs(row.int(1)? * 3600),
+        within: row.maybe_int(2)?,
+        count: u64::try_from(row.int(3)?).unwrap_or(0),
+    })
+}
+
+/// `account, threads, last_at, waiting, dead`
+pub(super) fn account_row(row: &impl Cells) -> Result<AccountRow, StoreError> {
+    let account = account(row, 0)?;
+    let number = |index| Ok::<_, StoreError>(u64::try_from(row.int(index)?).unwrap_or(0));
+    Ok(AccountRow {
+        channel: account.channel().to_owned(),
+        account: account.account().to_owned(),
+        threads: number(1)?,
+        last_at: time(row, 2)?,
+        waiting: number(3)?,
+        dead: number(4)?,
     })
 }
 

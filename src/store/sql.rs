@@ -54,12 +54,14 @@ pub(super) const PURGE_DELIVERY: &str = "
 
 /// Open messages and parts are only looked for where there is work.
 pub(super) const BACKLOG: &str = "
-    SELECT count(*), min(at) FROM (
-        SELECT m.accepted_at AS at FROM work AS w
+    SELECT count(*), min(at), coalesce(sum(unknown), 0),
+           (SELECT count(*) FROM messages WHERE state = 'dead'),
+           (SELECT count(*) FROM deliveries WHERE state = 'dead') FROM (
+        SELECT m.accepted_at AS at, 0 AS unknown FROM work AS w
           JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq >= w.first AND m.state = 'pending'
          WHERE w.kind = 1
         UNION ALL
-        SELECT d.created_at FROM work AS w
+        SELECT d.created_at, CASE d.state WHEN 'unknown' THEN 1 ELSE 0 END FROM work AS w
           JOIN deliveries AS d ON d.thread_id = w.thread_id AND d.part >= w.first
            AND d.state IN ('pending', 'sending', 'unknown')
          WHERE w.kind = 2) AS open";
@@ -74,16 +76,17 @@ pub(super) const ALIASES: &str =
 
 /// The latest thousand lines, oldest first. `thread`
 pub(super) const HISTORY: &str = "
-    SELECT at, kind, id, state, text, reason FROM (
+    SELECT at, kind, id, state, text, reason, stage FROM (
         SELECT accepted_at AS at, 'message' AS kind, thread_id || '.m' || seq AS id, state, text,
-               coalesce(reason, code) AS reason
+               coalesce(reason, code) AS reason, NULL AS stage
           FROM messages WHERE thread_id = $1
         UNION ALL
-        SELECT created_at, kind, thread_id || '.d' || part, state, body, coalesce(reason, code)
+        SELECT created_at, kind, thread_id || '.d' || part, state, body, coalesce(reason, code),
+               CASE stage WHEN 1 THEN 'sent' WHEN 2 THEN 'delivered' WHEN 3 THEN 'read' WHEN 4 THEN 'failed' END
           FROM deliveries WHERE thread_id = $1
         UNION ALL
         SELECT at, 'feedback', thread_id || '.t' || turn, CASE WHEN helpful = 1 THEN 'helpful' ELSE 'not_helpful' END,
-               '', NULL
+               '', NULL, NULL
           FROM feedback WHERE thread_id = $1
         ORDER BY at DESC, kind LIMIT 1000) AS latest
      ORDER BY at, kind DESC, length(id), id";
@@ -214,8 +217,32 @@ pub(super) const KEEP_FAMILY: &str = "
 pub(super) const FAMILIES: &str =
     "SELECT account, family FROM families WHERE account LIKE $1 || '/%' ORDER BY account";
 
+/// Open messages and parts are only looked for where there is work, dead ones have indexes of their own.
+pub(super) const ACCOUNTS: &str = "
+    WITH waiting (thread_id) AS (
+        SELECT m.thread_id FROM work AS w
+          JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq >= w.first AND m.state = 'pending'
+         WHERE w.kind = 1
+        UNION ALL
+        SELECT d.thread_id FROM work AS w
+          JOIN deliveries AS d ON d.thread_id = w.thread_id AND d.part >= w.first
+           AND d.state IN ('pending', 'sending', 'unknown')
+         WHERE w.kind = 2),
+    dead (thread_id) AS (
+        SELECT thread_id FROM messages WHERE state = 'dead'
+        UNION ALL SELECT thread_id FROM deliveries WHERE state = 'dead'),
+    counted (account, waiting, dead) AS (
+        SELECT account, CAST(sum(waiting) AS BIGINT), CAST(sum(dead) AS BIGINT) FROM (
+            SELECT t.account, 1 AS waiting, 0 AS dead FROM waiting AS w JOIN threads AS t ON t.id = w.thread_id
+            UNION ALL SELECT t.account, 0, 1 FROM dead AS d JOIN threads AS t ON t.id = d.thread_id) AS each
+         GROUP BY account)
+    SELECT t.account, t.threads, t.last_at, coalesce(c.waiting, 0), coalesce(c.dead, 0)
+      FROM (SELECT account, count(*) AS threads, max(last_inbound_at) AS last_at FROM threads GROUP BY account) AS t
+      LEFT JOIN counted AS c ON c.account = t.account ORDER BY t.account";
+
 /// All of them, by their names.
-pub(super) const ALL: [(&str, &str); 40] = [
+pub(super) const ALL: [(&str, &str); 41] = [
+    ("both: ACCOUNTS", ACCOUNTS),
     ("both: KEEP_FAMILY", KEEP_FAMILY),
     ("both: FAMILIES", FAMILIES),
     ("both: RELEASE", RELEASE),

@@ -12,10 +12,12 @@ use super::Parts;
 use super::board::{Board, Place, Reach};
 use super::leases::Leases;
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
+use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Lane;
 use crate::store::{StoreError, Work};
+use crate::telemetry::{DELIVERIES, HELD_ACCOUNTS, TIME_TO_ANSWER};
 
 /// How long a part waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -102,7 +104,10 @@ impl Delivery {
     }
 
     async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
-        Some(match self.leases.within(&claim.key, channel.send(claim)).await? {
+        crash_point::before_at(Deed::Send, channel.name());
+        let result = self.leases.within(&claim.key, channel.send(claim)).await;
+        crash_point::after_at(Deed::Send, channel.name());
+        Some(match result? {
             Ok(sent) => {
                 self.release(&claim.key.lane).await;
                 let now = self.parts.clock.now();
@@ -110,7 +115,7 @@ impl Delivery {
                 count(channel.name(), "sent");
                 if let Some(asked_at) = claim.asked_at {
                     let took = now.since(asked_at).as_secs_f64();
-                    histogram!("chatbridge_time_to_answer_seconds", "channel" => channel.name()).record(took);
+                    histogram!(TIME_TO_ANSWER, "channel" => channel.name()).record(took);
                 }
                 SendOutcome::Sent {
                     platform_id: sent.platform_id,
@@ -198,39 +203,37 @@ impl Delivery {
 
     fn note_held(&self) {
         let held = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
-        metrics::gauge!("chatbridge_held_accounts").set(f64::from(held));
+        metrics::gauge!(HELD_ACCOUNTS).set(f64::from(held));
     }
 
     /// Looks for a part that may have been sent, and decides by what it finds.
     async fn look(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
         let now = self.parts.clock.now();
-        Some(
-            match self.leases.within(&claim.key, channel.look_up(claim)).await? {
-                LookUp::Found { platform_id } => {
-                    info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
-                    super::count_unknown(channel.name(), "found");
-                    count(channel.name(), "sent");
-                    SendOutcome::Sent { platform_id }
-                }
-                LookUp::Later(wait) => SendOutcome::Unknown {
-                    look_at: now.plus(wait),
-                    code: "unknown".into(),
-                },
-                LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => {
-                    self.resend(claim, channel, now)
-                }
-                LookUp::Unknowable(UnknownPolicy::Park) => {
-                    super::count_unknown(channel.name(), "parked");
-                    count(channel.name(), "dead");
-                    let reason =
-                        "nobody can tell whether it was sent; replay it if the person did not get it";
-                    SendOutcome::Dead {
-                        code: "unknown_outcome".into(),
-                        reason: reason.into(),
-                    }
-                }
+        crash_point::before_at(Deed::LookForSend, channel.name());
+        let found = self.leases.within(&claim.key, channel.look_up(claim)).await;
+        crash_point::after_at(Deed::LookForSend, channel.name());
+        Some(match found? {
+            LookUp::Found { platform_id } => {
+                info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
+                super::count_unknown(channel.name(), "found");
+                count(channel.name(), "sent");
+                SendOutcome::Sent { platform_id }
+            }
+            LookUp::Later(wait) => SendOutcome::Unknown {
+                look_at: now.plus(wait),
+                code: "unknown".into(),
             },
-        )
+            LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
+            LookUp::Unknowable(UnknownPolicy::Park) => {
+                super::count_unknown(channel.name(), "parked");
+                count(channel.name(), "dead");
+                let reason = "nobody can tell whether it was sent; replay it if the person did not get it";
+                SendOutcome::Dead {
+                    code: "unknown_outcome".into(),
+                    reason: reason.into(),
+                }
+            }
+        })
     }
 
     /// The attempts of a part that keeps getting lost end too.
@@ -336,5 +339,5 @@ fn dead(claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOu
 }
 
 fn count(channel: &'static str, outcome: &'static str) {
-    counter!("chatbridge_deliveries_total", "channel" => channel, "outcome" => outcome).increment(1);
+    counter!(DELIVERIES, "channel" => channel, "outcome" => outcome).increment(1);
 }

@@ -17,11 +17,13 @@ use super::{Parts, TooOld};
 use crate::agent::livechatai::Links;
 use crate::agent::{AgentError, Answer, Disposition, Question};
 use crate::channel::Channel;
+use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::turn::{Apology, Burial, CompletedTurn, Deferral, End, TurnClaim};
 use crate::store::{StoreError, Work};
+use crate::telemetry::{HELD_AGENTS, TURNS};
 
 /// How long a lane waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -196,15 +198,19 @@ impl Dispatcher {
             after: thread.answer_id.clone(),
         };
         if claim.ambiguous {
-            if let Some(answer) = self.parts.agent.look_up(&question).await? {
+            crash_point::before(Deed::LookForAnswer);
+            let found = self.parts.agent.look_up(&question).await;
+            crash_point::after(Deed::LookForAnswer);
+            if let Some(answer) = found? {
                 info!(turn = %claim.turn, "the answer of an earlier attempt was found");
                 count(channel.name(), "found");
                 return Ok(answer);
             }
+            info!(turn = %claim.turn, "an earlier attempt left no answer to be found: it is asked again");
             count(channel.name(), "asked_again");
         }
         debug!(turn = %claim.turn, attempt = claim.attempt, messages = claim.messages.len(), "asking");
-        match self.parts.agent.ask(&question).await {
+        match self.put(&question).await {
             Err(AgentError {
                 disposition: Disposition::ForgetConversation,
                 ..
@@ -212,10 +218,17 @@ impl Dispatcher {
                 info!(turn = %claim.turn, "the agent no longer knows the conversation; asking without it");
                 question.conversation_id = None;
                 question.after = None;
-                self.parts.agent.ask(&question).await
+                self.put(&question).await
             }
             other => other,
         }
+    }
+
+    async fn put(&self, question: &Question) -> Result<Answer, AgentError> {
+        crash_point::before(Deed::Ask);
+        let answer = self.parts.agent.ask(question).await;
+        crash_point::after(Deed::Ask);
+        answer
     }
 
     async fn complete(&self, claim: &TurnClaim, channel: &dyn Channel, answer: Answer) {
@@ -330,7 +343,7 @@ impl Dispatcher {
 
     fn note_held(&self) {
         let held = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
-        metrics::gauge!("chatbridge_held_agents").set(f64::from(held));
+        metrics::gauge!(HELD_AGENTS).set(f64::from(held));
     }
 
     async fn bury_refused(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
@@ -393,5 +406,5 @@ impl Dispatcher {
 }
 
 fn count(channel: &str, outcome: &'static str) {
-    counter!("chatbridge_turns_total", "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
+    counter!(TURNS, "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
 }

@@ -1,5 +1,6 @@
 //! The way in: from what a channel read to what the store has.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::domain::account::AccountKey;
 use crate::domain::message::{Accepted, Admission, Arrival, Inbound, Lane, Treatment};
 use crate::domain::routing::send_lane;
 use crate::store::StoreError;
+use crate::telemetry::{BILLABLE, FEEDBACK, MESSAGES, RECEIPTS};
 
 /// A platform may report on a part before its answer to our sending has been stored. Such a receipt is looked at once
 /// more after this time; if the daemon ends in between, the platform's next receipt tells the same.
@@ -35,6 +37,8 @@ struct Hint {
     at: Time,
     due_at: Time,
     noticed: bool,
+    /// What a receipt tells.
+    stage: Option<Cow<'static, str>>,
 }
 
 impl Intake {
@@ -47,7 +51,7 @@ impl Intake {
     ) -> Result<Acknowledgement, StoreError> {
         let name = channel.name();
         for reason in &received.dropped {
-            counter!("chatbridge_messages_total", "channel" => name, "outcome" => *reason).increment(1);
+            counter!(MESSAGES, "channel" => name, "outcome" => *reason).increment(1);
         }
         for farewell in &received.farewells {
             channel.farewell(farewell).await?;
@@ -167,8 +171,7 @@ impl Intake {
     }
 
     fn follow_up(&self, channel: &'static str, outcome: &Accepted, hint: &Hint) {
-        counter!("chatbridge_messages_total", "channel" => channel, "outcome" => outcome.label())
-            .increment(1);
+        counter!(MESSAGES, "channel" => channel, "outcome" => outcome.label()).increment(1);
         match outcome {
             Accepted::Queued => {
                 self.turns.hint(&hint.lane, hint.due_at);
@@ -179,8 +182,7 @@ impl Intake {
             Accepted::Ignored(_) if hint.noticed => self.sends.hint(&send_lane(&hint.account), hint.at),
             Accepted::Done(label) => {
                 if matches!(*label, "helpful" | "not_helpful") {
-                    counter!("chatbridge_feedback_total", "channel" => channel, "verdict" => *label)
-                        .increment(1);
+                    counter!(FEEDBACK, "channel" => channel, "verdict" => *label).increment(1);
                 }
                 self.sends.hint(&send_lane(&hint.account), hint.at);
             }
@@ -191,13 +193,16 @@ impl Intake {
                 self.sends.hint(&send_lane(&hint.account), hint.at);
             }
             Accepted::Applied { found, billed } => {
+                if let Some(stage) = &hint.stage {
+                    counter!(RECEIPTS, "channel" => channel, "stage" => stage.clone()).increment(1);
+                }
                 if *found {
                     super::count_unknown(channel, "found");
                     self.sends.hint(&send_lane(&hint.account), hint.at);
                 }
                 if *billed {
                     let number = hint.account.account().to_owned();
-                    counter!("chatbridge_billable_messages_total", "number" => number).increment(1);
+                    counter!(BILLABLE, "number" => number).increment(1);
                 }
             }
             _ => {}
@@ -231,5 +236,9 @@ fn hint(admission: &Admission) -> Hint {
         at: admission.at,
         due_at: admission.at.plus(admission.wait.min(admission.max_wait)),
         noticed,
+        stage: match &admission.arrival {
+            Arrival::Receipt(receipt) => Some(receipt.fate.stage().1),
+            _ => None,
+        },
     }
 }

@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 use crate::domain::turn::ClaimKey;
 use crate::domain::{ClaimToken, Clock, Time};
 use crate::store::{Store, Work};
+use crate::telemetry::LEASES_LOST;
 
 /// A lease is renewed so many times before it would end.
 const RENEWALS: u32 = 4;
@@ -119,7 +120,7 @@ impl Leases {
                 biased;
                 done = &mut guarded => {
                     if done.is_none() {
-                        counter!("chatbridge_leases_lost_total").increment(1);
+                        counter!(LEASES_LOST).increment(1);
                         warn!(thread = %key.thread, "the lease ended before the work did: another replica takes it over");
                     }
                     return done;

@@ -7,10 +7,12 @@
 mod board;
 mod delivery;
 mod dispatcher;
+mod held;
 mod intake;
 mod janitor;
 mod leases;
 mod stops;
+mod tally;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+pub use held::{Held, Paused};
 pub use intake::Intake;
 
 use crate::agent::Agent;
@@ -32,6 +35,7 @@ use crate::domain::routing::{Routes, send_lane};
 use crate::domain::texts::Texts;
 use crate::domain::{Clock, settings};
 use crate::store::{Store, StoreError, Work};
+use crate::telemetry::SENDS_UNKNOWN;
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
@@ -78,8 +82,9 @@ pub struct RetrySettings {
     pub delivery: Schedule,
 }
 
-/// How often the store is asked whether there is work that nobody told of: a command's, another process's.
-const POLL: Duration = Duration::from_secs(1);
+/// How often the store is asked, if nothing else is wanted, whether there is work that nobody told of: a command's,
+/// another process's.
+pub const POLL: Duration = Duration::from_secs(1);
 
 /// How long a worker waits after the store failed it.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -121,6 +126,8 @@ pub struct Parts {
     pub texts: Texts,
     /// Whether sources are listed.
     pub links: Links,
+    /// How often the store is asked whether there is work that nobody told of.
+    pub poll: Duration,
     /// How long the text of what has ended stays; none: for good.
     pub retention: Option<Duration>,
 }
@@ -149,9 +156,8 @@ pub struct Workers {
 impl Workers {
     /// Workers that have not begun yet.
     pub fn new(parts: Parts) -> Self {
-        metrics::gauge!("chatbridge_held_agents").set(0.0);
+        tally::begin(&parts.channels);
         let turns = Arc::new(Board::new(parts.concurrency, Routes::agent_of_lane));
-        metrics::gauge!("chatbridge_held_accounts").set(0.0);
         let sends = Arc::new(Board::with_circles(
             SENDS_PER_ACCOUNT,
             |lane| lane,
@@ -193,6 +199,11 @@ impl Workers {
             stops,
             tasks,
         }
+    }
+
+    /// What they work with.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     /// The way in for webhooks.
@@ -260,16 +271,17 @@ impl Workers {
         } else {
             &self.sends
         };
+        let poll = self.parts.poll;
         let mut polled: Option<tokio::time::Instant> = None;
         while !hard.is_cancelled() {
-            if polled.is_none_or(|at| at.elapsed() >= POLL) {
+            if polled.is_none_or(|at| at.elapsed() >= poll) {
                 polled = Some(tokio::time::Instant::now());
                 self.poll(work).await;
             }
             match self.start_due(work).await {
                 Ok(0) if soft.is_cancelled() && self.is_finished() => break,
                 Ok(0) => {
-                    let longest = if soft.is_cancelled() { POLL / 10 } else { POLL };
+                    let longest = if soft.is_cancelled() { poll / 10 } else { poll };
                     let nap = board.wait(self.parts.clock.now(), longest);
                     tokio::select! {
                         () = nap => {}
@@ -393,5 +405,5 @@ fn render_one(channel: &dyn Channel, text: &str) -> Option<String> {
 
 /// Counts what became of a part of which nobody knew whether it was sent.
 fn count_unknown(channel: &'static str, resolution: &'static str) {
-    counter!("chatbridge_sends_unknown_total", "channel" => channel, "resolution" => resolution).increment(1);
+    counter!(SENDS_UNKNOWN, "channel" => channel, "resolution" => resolution).increment(1);
 }

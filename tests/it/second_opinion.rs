@@ -207,3 +207,10 @@ fn pywa_reads_the_recorded_webhooks_as_we_do() {
         .collect();
     agrees("pywa_check.py", &[], &json!(question));
 }
+
+/// The manifests for Kubernetes and Compose have only fields that there are, and name only what is there.
+#[test]
+fn the_manifests_of_deploy_name_what_there_is() {
+    let deploy = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    agrees("deployment_check.py", &[deploy.to_str().unwrap()], &json!(null));
+}

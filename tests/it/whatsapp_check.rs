@@ -79,8 +79,13 @@ impl Place {
 fn everything_set_up_passes_every_check() {
     let place = Place::all_set();
     let (finished, checks) = place.check(&[]);
+    let of_whatsapp = |check: &&Value| {
+        let name = check["name"].as_str().unwrap();
+        name == "configuration" || name.starts_with("whatsapp")
+    };
     let outcomes: Vec<String> = checks
         .iter()
+        .filter(of_whatsapp)
         .map(|check| {
             format!(
                 "{} {}",

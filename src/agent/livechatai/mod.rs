@@ -16,7 +16,10 @@ use serde_json::{Value, json};
 
 use super::{Agent, AgentError, Answer, Disposition, Question};
 use crate::domain::settings;
-use crate::outbound::{self, Failure};
+use crate::outbound::{self, Failure, Service};
+
+/// The agent in the metrics.
+const SERVICE: Service = Service::new("agent");
 
 /// Section `agent` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -112,7 +115,7 @@ impl Agent for LiveChatAi {
         let key = self.key(question)?;
         let url = format!("{}/api/v2/conversations", self.base_url);
         let request = self.client.post(url).bearer_auth(key).json(&body(question));
-        match outbound::call(request).await {
+        match SERVICE.call(request).await {
             Ok(answer) => answers::read(&answer, question),
             Err(failure @ Failure::NotSent(_)) => Err(AgentError {
                 code: "unreachable",
@@ -138,7 +141,7 @@ impl Agent for LiveChatAi {
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(conversation);
         }
-        match outbound::call(self.client.get(url).bearer_auth(key)).await {
+        match SERVICE.call(self.client.get(url).bearer_auth(key)).await {
             Ok(answer) => Ok(answers::find(&answer, question)),
             Err(failure) => {
                 tracing::debug!(%failure, "a conversation could not be looked up");

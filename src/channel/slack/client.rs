@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::domain::Time;
-use crate::outbound::{self, Answer, Failure};
+use crate::outbound::{self, Answer, Failure, Service};
 
 use super::errors::{self, Class};
 
@@ -29,6 +29,14 @@ const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
 
 /// The longest code that is believed to be one; the longest known has 41 characters.
 const LONGEST_CODE: usize = 80;
+
+/// Slack in the metrics. It says no with status 200 and `"ok":false`.
+pub(super) const SERVICE: Service = Service::judged(super::NAME, |answer| {
+    !answer.body.starts_with(br#"{"ok":true"#)
+        && answer
+            .json()
+            .is_some_and(|body| body.get("ok") == Some(&Value::Bool(false)))
+});
 
 /// A caller of the Web API.
 pub(super) struct Client {
@@ -92,7 +100,7 @@ impl Client {
             .bearer_auth(token.expose_secret())
             .header(CONTENT_TYPE, JSON)
             .body(arguments.to_string());
-        read(&outbound::call(request).await.map_err(Trouble::Call)?)
+        read(&SERVICE.call(request).await.map_err(Trouble::Call)?)
     }
 
     /// Calls a method that needs nothing but the token, and listens to the headers too.
@@ -103,7 +111,7 @@ impl Client {
             .bearer_auth(token.expose_secret())
             .header(CONTENT_TYPE, JSON)
             .body("{}");
-        hear(&outbound::call(request).await.map_err(Trouble::Call)?)
+        hear(&SERVICE.call(request).await.map_err(Trouble::Call)?)
     }
 
     /// Asks for a token (`oauth.v2.access`): for a code, or for a refresh token. The app's name and secret go in the
@@ -119,7 +127,7 @@ impl Client {
             .basic_auth(&credentials.id, Some(credentials.secret.expose_secret()))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(query(form));
-        hear(&outbound::call(request).await.map_err(Trouble::Call)?)
+        hear(&SERVICE.call(request).await.map_err(Trouble::Call)?)
     }
 
     /// Calls a method that reads.
@@ -133,7 +141,7 @@ impl Client {
             .map_err(|_| Trouble::Call(Failure::NotSent("slack.api_base is no address".to_owned())))?;
         address.query_pairs_mut().extend_pairs(arguments);
         let request = self.http.get(address).bearer_auth(token.expose_secret());
-        read(&outbound::call(request).await.map_err(Trouble::Call)?)
+        read(&SERVICE.call(request).await.map_err(Trouble::Call)?)
     }
 }
 

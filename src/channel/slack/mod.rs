@@ -75,7 +75,7 @@ use respond::Responder;
 const NAME: &str = "slack";
 
 /// What LiveChatAI calls it (its `integrationType`).
-const INTEGRATION_TYPE: &str = "SLACK";
+pub const INTEGRATION_TYPE: &str = "SLACK";
 
 /// Where Slack posts its events.
 const EVENTS: &str = "/slack/events";

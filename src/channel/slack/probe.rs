@@ -156,6 +156,34 @@ pub async fn request_url(settings: &Settings, public_url: &str, now: Time) -> Re
     }
 }
 
+/// Posts something with a signature that nobody made. It must be turned away.
+pub async fn forged(public_url: &str, now: Time) -> Result<(), Finding> {
+    let client = outbound::client(TIMEOUT).map_err(|error| {
+        Finding::new(
+            format!("calls cannot be prepared: {error}"),
+            "see the error above",
+        )
+    })?;
+    let body = json!({"type": "url_verification", "token": "check", "challenge": "forged"}).to_string();
+    let request = client
+        .post(format!("{}{EVENTS}", public_url.trim_end_matches('/')))
+        .header(verify::SIGNATURE, format!("v0={}", "0".repeat(64)))
+        .header(verify::TIMESTAMP, now.secs().to_string())
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(body);
+    match outbound::call(request).await {
+        Ok(answer) if answer.status == http::StatusCode::UNAUTHORIZED => Ok(()),
+        Ok(answer) => Err(Finding::new(
+            format!("{public_url} answers {} to it, not 401", answer.status.as_u16()),
+            "something other than chatbridge answers there: it would take in what anybody sends",
+        )),
+        Err(Failure::NotSent(why) | Failure::Unknown(why)) => Err(Finding::new(
+            format!("no answer from {public_url} ({why})"),
+            "start chatbridge, and see that server.public_url leads to it: the name, the proxy, the certificate",
+        )),
+    }
+}
+
 fn answered(status: u16, body: Option<&Value>) -> Finding {
     let code = body
         .and_then(|body| body.pointer("/error/code"))

@@ -11,7 +11,7 @@ use crate::domain::delivery::SendClaim;
 use crate::domain::message::Route;
 use crate::outbound::{self, Answer, Failure};
 
-use super::client::{DEFAULT_PAUSE, TIMEOUT};
+use super::client::{DEFAULT_PAUSE, SERVICE, TIMEOUT};
 
 /// The field of a route that holds the address.
 pub(super) const ROUTE: &str = "response_url";
@@ -87,7 +87,7 @@ impl Responder {
             "unfurl_media": false,
         });
         let request = self.http.post(address).json(&message);
-        match outbound::call(request).await {
+        match SERVICE.call(request).await {
             Ok(answer) => read(&answer),
             Err(Failure::NotSent(why)) => Err(SendError {
                 code: "unreachable".to_owned(),

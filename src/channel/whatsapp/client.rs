@@ -12,7 +12,10 @@ use super::{Settings, errors, json};
 use crate::channel::{Scope, SendDisposition, SendError, Sent};
 use crate::domain::Time;
 use crate::domain::delivery::SendClaim;
-use crate::outbound::{self, Answer, Failure};
+use crate::outbound::{self, Answer, Failure, Service};
+
+/// Meta in the metrics.
+const SERVICE: Service = Service::new(super::NAME);
 
 /// How long a call to Meta may take in all.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,7 +72,7 @@ impl Client {
         let number = claim.thread.account.account();
         let message = message(claim, content)?;
         let request = self.post(number, &message).ok_or_else(|| no_token(number))?;
-        match outbound::call(request).await {
+        match SERVICE.call(request).await {
             Ok(answer) => self.outcome(claim, &answer, now),
             Err(failure) => Err(unanswered(&failure)),
         }
@@ -113,7 +116,7 @@ impl Client {
             "typing_indicator": {"type": "text"},
         });
         let request = self.post(number, &body).ok_or("there is no access token")?;
-        match outbound::call(request).await {
+        match SERVICE.call(request).await {
             Ok(answer) if answer.status.is_success() => Ok(()),
             Ok(answer) => Err(errors::refusal(&answer, Pauses::default()).to_string()),
             Err(failure) => Err(failure.to_string()),

@@ -55,6 +55,9 @@ use client::Client;
 /// The first part of this channel's addresses and its section of the configuration.
 const NAME: &str = "whatsapp";
 
+/// Where questions come from, in the agent's words.
+pub const INTEGRATION_TYPE: &str = "WHATSAPP";
+
 /// Where Meta posts webhooks, and makes its handshake.
 const WEBHOOK: &str = "/whatsapp/webhook";
 
@@ -112,7 +115,7 @@ impl Channel for WhatsApp {
     }
 
     fn integration_type(&self) -> &'static str {
-        "WHATSAPP"
+        INTEGRATION_TYPE
     }
 
     fn turn_wait(&self, general: Option<Duration>) -> Duration {

@@ -3,30 +3,46 @@
 //! Each channel brings its own checks in a file of its own here. A check is one question with one answer, and, where
 //! the answer is no, one remedy.
 
+mod certificate;
+mod live;
+mod local;
 mod slack;
 pub(super) mod whatsapp;
+
+use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 use thiserror::Error;
 
 use super::whatsapp::Ids;
-use super::{ConfigFile, output};
+use super::{ConfigFile, output, progress};
 use crate::config::{ConfigError, Settings};
+use crate::telemetry;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   chatbridge check
-  chatbridge check --config /etc/chatbridge.toml
+  chatbridge check --offline
+  chatbridge check --live --config /etc/chatbridge.toml
   chatbridge check --json | jq '.[] | select(.outcome == \"failed\")'
 
-It calls the platforms with your tokens and the daemon through its public address; it changes nothing.
+It looks at this machine (files, database, disk, clock, ports), calls the platforms with your tokens, and the daemon \
+through its public address. It changes nothing. With --offline it looks at this machine only. With --live it also asks \
+each agent a real question, in a conversation that nobody goes on with, reads the certificate of the public address, and \
+posts something forged there.
 Exit status: 0 all is well, 1 something failed, 2 the configuration cannot be used.")]
 pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Look at this machine only: call no platform.
+    #[arg(long, conflicts_with = "live")]
+    offline: bool,
+    /// Also ask each agent a real question, and try the public address as a stranger would.
+    #[arg(long)]
+    live: bool,
     #[command(flatten)]
     ids: Ids,
     #[command(flatten)]
@@ -86,10 +102,20 @@ impl Check {
 
     /// The line as people read it, the remedy below.
     pub(super) fn text(&self) -> String {
-        let word = match self.outcome {
-            Outcome::Ok => "ok     ",
-            Outcome::Failed => "failed ",
-            Outcome::Skipped => "skipped",
+        self.painted(false)
+    }
+
+    /// The same, its first word in colour or not.
+    fn painted(&self, colours: bool) -> String {
+        let (word, colour) = match self.outcome {
+            Outcome::Ok => ("ok     ", "32"),
+            Outcome::Failed => ("failed ", "31"),
+            Outcome::Skipped => ("skipped", "33"),
+        };
+        let word = if colours {
+            format!("\u{1b}[{colour}m{word}\u{1b}[0m")
+        } else {
+            word.to_owned()
         };
         let line = format!("{word} {}: {}", self.name, output::tame(&self.found));
         match &self.remedy {
@@ -118,12 +144,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             return Err(error.into());
         }
     };
-    let checks = checks(&settings, &args.ids).await;
+    let work = checks(&settings, &args);
+    let checks = progress::waiting("looking", work).await;
     if args.json {
         output::json(&checks)?;
     } else {
+        let colours = telemetry::colours(io::stdout().is_terminal());
         for check in &checks {
-            output::line(&check.text())?;
+            output::line(&check.painted(colours))?;
         }
     }
     let failed = checks.iter().filter(|check| check.is_failed()).count();
@@ -138,7 +166,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// All checks, in the order in which things are set up.
-async fn checks(settings: &Settings, ids: &Ids) -> Vec<Check> {
+async fn checks(settings: &Settings, args: &Args) -> Vec<Check> {
     let off = settings.channels_off();
     let found = if off.is_empty() {
         "loads; all channels are on".to_owned()
@@ -146,12 +174,20 @@ async fn checks(settings: &Settings, ids: &Ids) -> Vec<Check> {
         format!("loads; off: {}", off.join(", "))
     };
     let mut checks = vec![Check::ok("configuration", found)];
+    checks.extend(local::checks(settings, &args.config).await);
+    if args.offline {
+        return checks;
+    }
     // A channel that is on adds its own.
     if let Some(slack) = &settings.channels.slack {
         checks.extend(slack::checks(settings, slack).await);
     }
     if let Some(channel) = &settings.channels.whatsapp {
-        checks.extend(whatsapp::checks(channel, settings.server.public_url.as_deref(), ids).await);
+        let public_url = settings.server.public_url.as_deref();
+        checks.extend(whatsapp::checks(channel, public_url, &args.ids).await);
+    }
+    if args.live {
+        checks.extend(live::checks(settings).await);
     }
     checks
 }
@@ -179,6 +215,10 @@ mod tests {
         assert_eq!(Check::ok("a b", "fine").text(), "ok      a b: fine");
         let failed = Check::failed("a", "not\u{1b} found", "look");
         assert_eq!(failed.text(), "failed  a: not  found\n        look");
+        assert_eq!(
+            failed.painted(true),
+            "\u{1b}[31mfailed \u{1b}[0m a: not  found\n        look"
+        );
         assert_eq!(
             serde_json::to_value(failed).unwrap(),
             serde_json::json!({"name": "a", "outcome": "failed", "found": "not\u{1b} found", "remedy": "look"})

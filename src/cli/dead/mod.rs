@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::Subcommand;
 
 use super::confirm::{confirmed, may_ask};
+use super::progress::Progress;
 use super::{Common, output};
 use crate::config::Settings;
 use crate::store::Store;
@@ -136,10 +137,14 @@ async fn show(store: &dyn Store, id: String, json: bool) -> anyhow::Result<()> {
 
 async fn replay(store: &dyn Store, settings: &Settings, which: Which, json: bool) -> anyhow::Result<()> {
     let (mut done, routes) = (Done::default(), settings.routes());
-    for id in which.ids(store, super::now(store)).await? {
+    let ids = which.ids(store, super::now(store)).await?;
+    let mut progress = Progress::new("replaying", ids.len());
+    for id in ids {
         let found = store.replay(&id, &routes, super::now(store)).await?;
         done.note(id, found);
+        progress.step();
     }
+    drop(progress);
     done.report("replayed", "back to work", json)
 }
 
@@ -148,10 +153,13 @@ async fn purge(store: &dyn Store, which: Which, yes: bool, json: bool) -> anyhow
     if !ids.is_empty() && !yes && !confirmed(&question(ids.len()))? {
         return Err(anyhow!("nothing is forgotten"));
     }
+    let mut progress = Progress::new("purging", ids.len());
     for id in ids {
         let found = store.purge(&id, super::now(store)).await?;
         done.note(id, found);
+        progress.step();
     }
+    drop(progress);
     done.report("purged", "forgotten", json)
 }
 

@@ -103,6 +103,7 @@ async fn act(store: &dyn Store, action: Action, json: bool) -> anyhow::Result<()
                     channel,
                     state,
                     limit,
+                    search: None,
                 },
                 json,
             )

@@ -10,7 +10,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow, Postgres};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use super::tx::{self, Query};
+use crate::crash_point::{self, Deed};
 use crate::store::StoreError;
+use crate::store::look::Found;
 
 /// How long it may take to connect.
 pub(super) const CONNECT: Duration = Duration::from_secs(3);
@@ -32,7 +34,7 @@ const MIGRATION_LOCK: i64 = 0x6368_6174_6272_6964;
 
 /// The migrations of this binary, oldest first. A landed one is never changed, and each leaves the neighbouring
 /// versions able to work: it adds, and takes nothing away. One that cannot raises `bridge.oldest_known`.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "bridge",
@@ -45,8 +47,13 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
     ),
     (
         3,
+        "answered",
+        include_str!("../../../migrations/postgres/0003_answered.sql"),
+    ),
+    (
+        4,
         "privacy",
-        include_str!("../../../migrations/postgres/0003_privacy.sql"),
+        include_str!("../../../migrations/postgres/0004_privacy.sql"),
     ),
 ];
 
@@ -202,11 +209,32 @@ pub(super) async fn prepare(
     };
     migrator.set_locking(false).set_ignore_missing(true);
     migrator.run_direct(None, &mut *tx, false).await?;
+    crash_point::before(Deed::Migrate);
     tx.commit().await?;
+    crash_point::after(Deed::Migrate);
     Ok(MIGRATIONS
         .iter()
         .filter(|(version, ..)| *version > newest)
         .count())
+}
+
+/// Looks at the database without changing anything. Returns its name too.
+pub(in crate::store) async fn look(url: &str) -> Result<(String, Found), StoreError> {
+    let options = options(url)?;
+    let mut conn = connect(&options).await?;
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version);
+    let mut found = Found::by(newest_migration(&mut conn).await?, known.clone());
+    if found == Found::Newer {
+        let oldest: i64 = sqlx::query_scalar("SELECT oldest_known FROM bridge")
+            .fetch_one(&mut conn)
+            .await?;
+        // A newer version may have left it so that this one still can work on it.
+        if known.max().is_some_and(|latest| oldest <= latest) {
+            found = Found::UpToDate;
+        }
+    }
+    let _ = conn.close().await;
+    Ok((name(&options), found))
 }
 
 async fn newest_migration(conn: &mut PgConnection) -> Result<i64, StoreError> {

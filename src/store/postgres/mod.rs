@@ -16,6 +16,7 @@ mod claims;
 mod clock;
 mod connect;
 mod families;
+mod figures;
 mod hints;
 mod installations;
 mod lanes;
@@ -36,6 +37,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+pub(super) use connect::look;
 pub use statements::statements;
 
 use clock::DatabaseClock;
@@ -43,7 +45,9 @@ use connect::Readers;
 use lanes::Lanes;
 use writer::{Job, Shared, Writer};
 
-use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 use super::ops::{Change, Letter, Op, Outcome, Wanted};
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Mode, Quota, Settings, Store, StoreError, Swept, Work};
@@ -326,6 +330,14 @@ impl Store for PostgresStore {
             return Ok(false);
         };
         outcome!(self.change(Change::Purge { letter, now }).await?, Flag)
+    }
+
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError> {
+        figures::answered(&self.readers, since).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        figures::accounts(&self.readers).await
     }
 
     async fn prolong(

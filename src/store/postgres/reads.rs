@@ -35,14 +35,17 @@ pub(super) const THREAD: &str = concat!(
     ", conversation_id, updated_at FROM threads WHERE id = $1"
 );
 
-/// `channel, state, limit`
+/// `channel, state, limit, search`
 pub(super) const THREADS: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads
      WHERE (CAST($1 AS TEXT) IS NULL OR account LIKE $1 || '/%') AND (CAST($2 AS TEXT) IS NULL OR $2 = ",
     state_now!(),
-    ") ORDER BY updated_at DESC, id DESC LIMIT $3"
+    ") AND (CAST($4 AS TEXT) IS NULL OR $4 IN (id, conversation_id) OR strpos(address, $4) > 0 OR EXISTS (
+            SELECT 1 FROM aliases AS a
+             WHERE a.thread_id = threads.id AND a.strength < 4 AND strpos(a.alias, $4) > 0))
+      ORDER BY updated_at DESC, id DESC LIMIT $3"
 );
 
 pub(super) async fn lanes(readers: &Readers, work: Work, owner: &str) -> Result<Vec<LaneDue>, StoreError> {
@@ -60,9 +63,14 @@ pub(super) async fn backlog(readers: &Readers) -> Result<Backlog, StoreError> {
     let Some(row) = readers.fetch_optional(sqlx::query(sql::BACKLOG)).await? else {
         return Ok(Backlog::default());
     };
+    let count =
+        |column: usize| -> Result<u64, StoreError> { Ok(u64::try_from(row.int(column)?).unwrap_or(0)) };
     Ok(Backlog {
-        waiting: u64::try_from(row.int(0)?).unwrap_or(0),
+        waiting: count(0)?,
         oldest: rows::optional_time(&row, 1)?,
+        unknown: count(2)?,
+        dead_messages: count(3)?,
+        dead_deliveries: count(4)?,
     })
 }
 
@@ -70,7 +78,8 @@ pub(super) async fn threads(readers: &Readers, query: &ThreadQuery) -> Result<Ve
     let read = sqlx::query(THREADS)
         .bind(&query.channel)
         .bind(&query.state)
-        .bind(i64::from(query.limit));
+        .bind(i64::from(query.limit))
+        .bind(&query.search);
     readers.fetch(read).await?.iter().map(rows::thread_row).collect()
 }
 

@@ -5,6 +5,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 
 use crate::store::StoreError;
 use crate::store::rows;
+use crate::telemetry::STATEMENTS;
 
 /// A statement with its values.
 pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
@@ -57,7 +58,7 @@ impl<'c> Tx<'c> {
 
 /// Counts statements that were sent.
 pub(super) fn count(statements: u64) {
-    metrics::counter!("chatbridge_store_statements_total").increment(statements);
+    metrics::counter!(STATEMENTS).increment(statements);
 }
 
 /// Rows as the JSON that a statement takes them from.
@@ -101,13 +102,15 @@ pub(super) fn is_contended(error: &StoreError) -> bool {
 }
 
 /// Whether the connection is of no more use: it is gone, or the server is stopping (class 57P), failing or out of
-/// connections (classes 08, 53, 58), or no longer takes writes (25006: it became a standby).
+/// connections (classes 08, 53, 58), no longer takes writes (25006: it became a standby), or has
+/// heard nothing of us for too long (25P03).
 pub(super) fn is_broken(error: &StoreError) -> bool {
     match error {
         StoreError::Unreachable { .. } => true,
         StoreError::Database(sqlx::Error::Database(_)) => code(error).is_some_and(|code| {
             code.starts_with("57P")
                 || code == "25006"
+                || code == "25P03"
                 || ["08", "53", "58", "XX"]
                     .iter()
                     .any(|class| code.starts_with(class))

@@ -15,11 +15,13 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use super::lanes::Lanes;
 use super::tx::{self, Tx};
 use super::{accept, changes, claims, connect, sends, turns};
+use crate::crash_point;
 use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::routing::send_lane;
 use crate::store::StoreError;
 use crate::store::ops::{Op, Outcome};
+use crate::telemetry::{self, CONTENDED};
 
 /// How long a whole transaction may take before its connection is given up: more than the database's own limits on each
 /// statement, for it must speak first where it can.
@@ -126,14 +128,17 @@ impl Writer {
             let mut committing = false;
             match self.commit(ops, &mut committing).await {
                 Err(error) if tx::is_contended(&error) && lost < TRIES.0 && began.elapsed() < TRIES.1 => {
-                    metrics::counter!("chatbridge_store_contended_total").increment(1);
+                    metrics::counter!(CONTENDED).increment(1);
                     lost += 1;
                     let most = Duration::from_millis(4 << lost.min(6));
                     tokio::time::sleep(most.mul_f64(rand::random())).await;
                 }
                 // The server was started anew since: the first to notice tries once more, if nothing can have come of it.
                 Err(error) if tx::is_broken(&error) && reused && !committing && lost == 0 => lost += 1,
-                other => return other,
+                other => {
+                    telemetry::committed(began.elapsed(), ops.len(), other.is_ok());
+                    return other;
+                }
             }
         }
     }
@@ -218,7 +223,9 @@ async fn attempt(
         }
     }
     *committing = true;
+    ops.iter().filter_map(Op::deed).for_each(crash_point::before);
     tx.commit().await?;
+    ops.iter().filter_map(Op::deed).for_each(crash_point::after);
     let outcomes = outcomes
         .into_iter()
         .map(|outcome| outcome.unwrap_or(Outcome::Done))

@@ -10,6 +10,8 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
+use crate::crash_point::{self, Deed};
+use crate::store::look::Found;
 use crate::store::{Mode, StoreError};
 
 /// How long a statement waits for another process (a command, a backup) to let go of the database.
@@ -31,7 +33,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "bridge",
@@ -63,14 +65,24 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         include_str!("../../../migrations/sqlite/0008_families.sql"),
     ),
     (
+        9,
+        "answered",
+        include_str!("../../../migrations/sqlite/0009_answered.sql"),
+    ),
+    (
         10,
+        "names of a thread",
+        include_str!("../../../migrations/sqlite/0010_names_of_a_thread.sql"),
+    ),
+    (
+        12,
         "privacy",
-        include_str!("../../../migrations/sqlite/0010_privacy.sql"),
+        include_str!("../../../migrations/sqlite/0012_privacy.sql"),
     ),
 ];
 
 /// The file of a `sqlite://PATH` address.
-pub(super) fn path_of(url: &str) -> Result<PathBuf, StoreError> {
+pub(in crate::store) fn path_of(url: &str) -> Result<PathBuf, StoreError> {
     let path = url
         .strip_prefix("sqlite://")
         .or_else(|| url.strip_prefix("sqlite:"))
@@ -139,10 +151,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// Opens the one connection that writes.
 pub(super) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
     options(path).connect().await.map_err(|error| {
-        open_error(
-            path,
-            format!("{error}; is the folder there and writable for this user?"),
-        )
+        let reason = format!("{error}; is the folder there and writable for this user?");
+        match StoreError::from(error).in_file(path) {
+            damaged @ StoreError::Damaged { .. } => damaged,
+            _ => open_error(path, reason),
+        }
     })
 }
 
@@ -192,16 +205,35 @@ pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<
             false,
         )
     });
+    crash_point::before(Deed::Migrate);
     Migrator {
         migrations: Cow::Owned(migrations.to_vec()),
         ..Migrator::DEFAULT
     }
     .run_direct(None, conn, false)
     .await?;
+    crash_point::after(Deed::Migrate);
     Ok(MIGRATIONS
         .iter()
         .filter(|(version, ..)| *version > newest)
         .count())
+}
+
+/// Looks at the file without changing anything.
+pub(in crate::store) async fn look(path: &Path) -> Result<Found, StoreError> {
+    if !path.exists() {
+        return Ok(Found::Nothing);
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging();
+    let refused = |error: sqlx::Error| open_error(path, error.to_string());
+    let mut conn = options.connect().await.map_err(refused)?;
+    let newest = newest_migration(&mut conn).await?;
+    close(conn).await;
+    Ok(Found::by(newest, MIGRATIONS.iter().map(|(version, ..)| *version)))
 }
 
 async fn newest_migration(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
