@@ -26,6 +26,7 @@ use thiserror::Error;
 use crate::config::{self, ConfigError, Settings};
 use crate::domain::{Clock, SystemClock, Time};
 use crate::store::{self, Mode, Store, StoreError};
+use crate::telemetry::lines;
 
 /// A bridge between a LiveChatAI agent and the places where people write: Slack and WhatsApp.
 #[derive(Debug, Parser)]
@@ -105,7 +106,7 @@ pub fn explain(error: &anyhow::Error) -> ExitCode {
         error.problems.iter().for_each(|problem| eprintln!("  {problem}"));
         return ExitCode::from(2);
     }
-    eprintln!("error: {}", sentence(error));
+    eprintln!("error: {}", lines::written_out(&sentence(error)));
     if error.is::<Usage>() {
         ExitCode::from(2)
     } else {

@@ -13,6 +13,7 @@ use crate::http::origin;
 use crate::http::sessions::Visitor;
 use crate::store::StoreError;
 use crate::store::operator::{DeadQuery, ThreadChange};
+use crate::store::privacy::Erasure;
 
 /// What is said to a form that another server's page has sent.
 pub(super) const FOREIGN: &str = "This was not sent by a page of this console, so it is not done.";
@@ -44,7 +45,7 @@ impl Desk {
     }
 }
 
-/// Pauses, resumes or resets a thread.
+/// Pauses, resumes, resets or erases a thread.
 pub(super) async fn change_thread(
     State(desk): State<Arc<Desk>>,
     Path((id, change)): Path<(String, String)>,
@@ -55,16 +56,17 @@ pub(super) async fn change_thread(
         Ok(visitor) => visitor,
         Err(refusal) => return *refusal,
     };
+    // An id only: a pause by an address would make the thread.
+    if id.contains('/') {
+        return page::missing("No thread is known by this name.", Some(&visitor));
+    }
     let wanted = match change.as_str() {
+        "erase" => return desk.erase(id, &visitor).await,
         "pause" => ThreadChange::Pause,
         "resume" => ThreadChange::Resume,
         "reset" => ThreadChange::Reset,
         _ => return page::missing("A thread cannot be changed in this way.", Some(&visitor)),
     };
-    // An id only: a pause by an address would make the thread.
-    if id.contains('/') {
-        return page::missing("No thread is known by this name.", Some(&visitor));
-    }
     let now = desk.now();
     match desk.store().change_thread(&id, wanted, now).await {
         Ok(Some(row)) => {
@@ -104,6 +106,26 @@ pub(super) async fn act_on_letter(
 }
 
 impl Desk {
+    /// Erases a thread, and has its traces removed from the database's files; what is left of them then, the janitor
+    /// removes.
+    async fn erase(&self, id: String, visitor: &Visitor) -> Response {
+        let now = self.now();
+        match self.store().erase(Erasure::Thread(id.clone()), now).await {
+            Ok(Some(_)) => {
+                tracing::info!(thread = id, "erased in the console");
+                let store = self.console.workers.parts().store.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = store.clear(now).await {
+                        tracing::warn!(%error, "traces of what was erased are left; it is tried again later");
+                    }
+                });
+                back("/console/threads?done=erase")
+            }
+            Ok(None) => page::missing("No thread is known by this name.", Some(visitor)),
+            Err(error) => page::trouble(&error, visitor),
+        }
+    }
+
     async fn replay(&self, id: &str) -> Result<bool, StoreError> {
         let routes = &self.console.workers.parts().routes;
         self.store().replay(id, routes, self.now()).await

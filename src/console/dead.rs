@@ -22,8 +22,8 @@ impl Filter {
     pub(super) fn query(&self) -> DeadQuery {
         DeadQuery {
             kind: Some(self.kind.clone()).filter(|kind| !kind.is_empty()),
-            id: None,
             limit: MOST,
+            ..DeadQuery::default()
         }
     }
 }

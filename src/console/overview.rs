@@ -62,7 +62,7 @@ fn tiles(figures: &Figures, held: usize) -> Markup {
                 @match oldest { Some(age) => { "the oldest for " (words::lasted(age)) }, None => "all is answered" }
             }))
             (tile("Failed", &dead.to_string(), if dead > 0 { "bad" } else { "" }, &html! {
-                @if dead > 0 { a href="/console/dead" { "look at the dead letters" } } @else { "no dead letters" }
+                @if dead > 0 { a href="/console/dead" { "see why" } } @else { "no dead letters" }
             }))
             (tile("Held agents", &held.to_string(), if held > 0 { "bad" } else { "" }, &html! {
                 @if held > 0 { "questions are kept" } @else { "every agent is asked" }
@@ -87,14 +87,15 @@ fn charts(figures: &Figures) -> Markup {
     let busiest = bars.iter().max_by_key(|bar| bar.parts.iter().sum::<u64>());
     let busiest = busiest.map(|bar| bar.name.as_str()).unwrap_or_default();
     let hourly = format!("Answers by hour: {total} in the last 24 hours, most of them at {busiest}.");
-    let bounds = figures::by_bound(&figures.day)
+    let bounds: Vec<Bar> = figures::by_bound(&figures.day)
         .into_iter()
-        .map(|(bound, count)| Bar {
-            name: bound.map_or("more".to_owned(), |bound| format!("≤ {}", words::took(bound))),
+        .enumerate()
+        .map(|(index, (bound, count))| Bar {
+            name: bound.map_or("more".to_owned(), words::took),
             parts: vec![count],
-            labelled: true,
-        });
-    let bounds: Vec<Bar> = bounds.collect();
+            labelled: index % 3 == 1,
+        })
+        .collect();
     let slow = figures::percentile(&figures.day, None, 95).map_or("–".to_owned(), words::took);
     let spread = format!("Times to answer in the last 24 hours: 95 % within {slow}.");
     html! {

@@ -110,6 +110,7 @@ fn notice(uri: &Uri) -> Option<&'static str> {
         "pause" => "The thread is paused: the bot is silent there.",
         "resume" => "The thread is open: the bot answers there.",
         "reset" => "The thread is reset: the next question opens a new conversation.",
+        "erase" => "The thread is erased. Its last traces leave the database's files within minutes.",
         "replay" => "Back to work: it is tried again now.",
         "purge" => "The dead letter is forgotten.",
         "gone" => "It was not there any more. Somebody may have acted already.",

@@ -37,6 +37,9 @@ pub enum ApiError {
     /// The body broke off.
     #[error("the body broke off before its end")]
     BodyIncomplete,
+    /// Too many large bodies are being read.
+    #[error("too many large bodies arrive at once; deliver this again")]
+    Crowded,
     /// No such route.
     #[error("there is nothing at this path")]
     NotFound,
@@ -77,7 +80,7 @@ impl ApiError {
             }
             Self::Rejected(Rejection::Forbidden { .. }) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Rejected(Rejection::Malformed { .. }) | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
-            Self::Store(_) | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::NotReady { .. } | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound | Self::ChannelOff(_) => StatusCode::NOT_FOUND,
@@ -99,6 +102,7 @@ impl ApiError {
             Self::TooLarge { .. } => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyIncomplete => "body_incomplete",
+            Self::Crowded => "crowded",
             Self::NotFound => "not_found",
             Self::ChannelOff(_) => "channel_off",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -134,7 +138,7 @@ impl ApiError {
 
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Store(_) | Self::NotReady { .. } => Some(STORE_RETRY_AFTER),
+            Self::Store(_) | Self::NotReady { .. } | Self::Crowded => Some(STORE_RETRY_AFTER),
             Self::TooManyAttempts { retry_after } => Some(*retry_after),
             _ => None,
         }
@@ -144,7 +148,7 @@ impl ApiError {
     fn closes(&self) -> bool {
         matches!(
             self,
-            Self::TooLarge { .. } | Self::BodyTimeout | Self::BodyIncomplete
+            Self::TooLarge { .. } | Self::BodyTimeout | Self::BodyIncomplete | Self::Crowded
         )
     }
 }

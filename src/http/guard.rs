@@ -219,6 +219,19 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_ipv6_network_counts_as_one() {
+        let guard = Guard::new(Some(&"right".into()));
+        let now = Instant::now();
+        let at = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, last, 2, 3, 4]);
+        for n in 0..10 {
+            assert_eq!(code(guard.admit(at(n), Some("Bearer wrong"), now)), 401);
+        }
+        assert_eq!(code(guard.admit(at(99), Some("Bearer right"), now)), 429);
+        let next_door = "2001:db8:0:2::1".parse().unwrap();
+        assert_eq!(code(guard.admit(next_door, Some("Bearer right"), now)), 200);
+    }
+
+    #[test]
     fn remembers_a_bounded_number_of_addresses() {
         let guard = Guard::new(Some(&"right".into()));
         let now = Instant::now();

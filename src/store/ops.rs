@@ -57,8 +57,10 @@ impl Change {
             Self::Replay { .. } => Deed::Replay,
             Self::Purge { .. } => Deed::Purge,
             Self::Installation(_) => Deed::Install,
-            // They write nothing that is not told again.
-            Self::Family { .. } | Self::CheckWritable => return None,
+            // They write nothing that is not told or done again.
+            Self::Erase { .. } | Self::Expire { .. } | Self::Family { .. } | Self::CheckWritable => {
+                return None;
+            }
         })
     }
 }

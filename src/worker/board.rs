@@ -295,7 +295,7 @@ impl Board {
     /// Who pauses, and until when; those who are held are not among them.
     pub(super) fn paused(&self, now: Time) -> Vec<(String, Time)> {
         let state = self.state();
-        let groups = state.groups.iter().chain(&state.families);
+        let groups = state.groups.iter().chain(&state.circles);
         let until = |group: &Group| {
             group
                 .blocked_until

@@ -76,12 +76,8 @@ fn play(slack: bool, cases: Vec<Case>, misbehave: impl Fn(&World, &'static str, 
     println!("{} cases took {took:?} and {grown} KiB", cases.len());
     assert!(took < TIME, "it took {took:?}");
     assert!(grown < MEMORY, "the memory grew by {grown} KiB");
-    let log = world.daemon().log();
-    for (name, _, word) in &cases {
-        assert!(
-            log.contains(word),
-            "{name} is told nowhere as {word:?} in:\n{log}"
-        );
+    for (_, _, word) in &cases {
+        world.daemon().wait_log(word);
     }
     deliver_twice(&world, &mut talks);
     world.wait_idle();
@@ -173,11 +169,8 @@ fn nobody_is_followed_elsewhere() {
     ] {
         assert_eq!(calls.len(), 0, "{calls:?}");
     }
-    let log = world.daemon().log();
-    assert!(
-        log.contains("agent.base_url"),
-        "the operator is told where to look: {log}"
-    );
+    // The operator is told where to look.
+    world.daemon().wait_log("agent.base_url");
 }
 
 /// A neighbour that speaks no TLS where it is expected: nothing is sent, nothing is lost, and the operator reads why.
@@ -217,8 +210,7 @@ fn a_tls_error_loses_nothing() {
     assert_eq!(dead.len(), 1, "{dead:?}");
     assert_eq!(dead[0]["code"], "unreachable");
     // Slack has not even said whose token it is: what is for it waits.
-    let log = world.daemon().log();
-    assert!(log.contains("is slack.api_base right?"), "{log}");
+    world.daemon().wait_log("is slack.api_base right?");
 
     world.terminate();
     world

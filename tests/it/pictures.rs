@@ -139,6 +139,4 @@ fn the_console() {
     browser.open(&console);
     browser.shows("#link", "live");
     keep(&browser, "console-narrow");
-    browser.open(&format!("{console}/nothing"));
-    keep(&browser, "console-missing");
 }

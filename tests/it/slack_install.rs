@@ -205,13 +205,7 @@ fn who_does_not_allow_it_or_whom_slack_refuses_reads_why() {
     );
     let page = Browser::set_out(&world).come_back(&world, "c");
     assert_eq!(page.status, 502, "{page:?}");
-    eventually("a word in the log", || {
-        world
-            .daemon()
-            .log()
-            .contains("compare slack.client_id")
-            .then_some(())
-    });
+    world.daemon().wait_log("compare slack.client_id");
     ignored(&world, "T1");
 }
 

@@ -203,5 +203,5 @@ impl Done {
 }
 
 fn unknown(id: &str) -> anyhow::Error {
-    anyhow!("no dead letter is known as {id}; `chatbridge dead list` shows them all")
+    anyhow!("no dead letter is known as {id:?}; `chatbridge dead list` shows them all")
 }

@@ -40,7 +40,7 @@ pub(super) const THREADS: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads
-     WHERE (CAST($1 AS TEXT) IS NULL OR account LIKE $1 || '/%') AND (CAST($2 AS TEXT) IS NULL OR $2 = ",
+     WHERE (CAST($1 AS TEXT) IS NULL OR substr(account, 1, length(CAST($1 AS TEXT)) + 1) = CAST($1 AS TEXT) || '/') AND (CAST($2 AS TEXT) IS NULL OR $2 = ",
     state_now!(),
     ") AND (CAST($4 AS TEXT) IS NULL OR $4 IN (id, conversation_id) OR strpos(address, $4) > 0 OR EXISTS (
             SELECT 1 FROM aliases AS a

@@ -28,7 +28,7 @@ pub(super) const THREADS: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads
-     WHERE (?1 IS NULL OR account LIKE ?1 || '/%') AND (?2 IS NULL OR ?2 = ",
+     WHERE (?1 IS NULL OR substr(account, 1, length(?1) + 1) = ?1 || '/') AND (?2 IS NULL OR ?2 = ",
     state_now!(),
     ") AND (?4 IS NULL OR ?4 IN (id, conversation_id) OR instr(address, ?4) OR EXISTS (
            SELECT 1 FROM aliases AS a WHERE a.thread_id = threads.id AND a.strength < 4 AND instr(a.alias, ?4)))

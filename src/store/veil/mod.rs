@@ -20,7 +20,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use secrecy::ExposeSecret;
 
-use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
@@ -315,6 +317,14 @@ impl Store for Veiled {
 
     async fn purge(&self, id: &str, now: Time) -> Result<bool, StoreError> {
         self.inner.purge(id, now).await
+    }
+
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError> {
+        self.inner.answered(since).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        self.inner.accounts().await
     }
 
     async fn prolong(

@@ -266,11 +266,9 @@ impl Daemon {
         let until = Instant::now() + DEADLINE;
         let said = format!("{name} listener");
         loop {
-            let address = self.output.lines.lock().unwrap().iter().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                let fields = line.get("fields").unwrap_or(&line);
-                (fields["message"] == said).then_some(fields["address"].as_str()?.to_owned())
-            });
+            let lines = self.output.lines.lock().unwrap();
+            let address = lines.iter().find_map(|line| address_in(line, &said));
+            drop(lines);
             if let Some(address) = address {
                 return Ok(format!("http://{address}"));
             }
@@ -307,12 +305,34 @@ impl Daemon {
         self.output.lines.lock().unwrap().join("\n")
     }
 
+    /// Waits until its log holds these words: what it has printed is heard a moment later.
+    #[track_caller]
+    pub(crate) fn wait_log(&self, words: &str) {
+        let until = Instant::now() + DEADLINE;
+        while !self.log().contains(words) {
+            assert!(
+                Instant::now() < until,
+                "{words:?} is not in the log:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// A fresh look at its metrics.
     #[track_caller]
     pub(crate) fn metrics(&self) -> Metrics {
         let reply = get(&format!("{}/metrics", self.admin)).unwrap();
         assert_eq!(reply.status, 200, "{reply:?}");
         Metrics::new(reply.body)
+    }
+
+    /// How much memory it holds, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: u64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        kib * 1024
     }
 
     /// Ends it in the hardest way, if it has not ended; returns how it did. Its last words are heard.
@@ -375,6 +395,18 @@ impl Daemon {
         let status = end_of(&mut self.child, DEADLINE);
         status.unwrap_or_else(|| panic!("the daemon does not end; it said:\n{}", self.log()))
     }
+}
+
+/// The address that a line of the log names, if it is the one that says this; in either format of the log.
+fn address_in(line: &str, said: &str) -> Option<String> {
+    let Ok(json) = serde_json::from_str::<Value>(line) else {
+        let (_, fields) = line.split_once(&format!(": {said} "))?;
+        return fields
+            .strip_prefix("address=")
+            .map(|address| address.trim().to_owned());
+    };
+    let fields = json.get("fields").unwrap_or(&json);
+    (fields["message"] == said).then_some(fields["address"].as_str()?.to_owned())
 }
 
 impl Output {

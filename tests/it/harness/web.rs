@@ -95,10 +95,10 @@ pub(crate) fn submit(url: &str, headers: &[(&str, &str)], body: &str) -> Page {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    visit(request)
+    visit(request).unwrap()
 }
 
-fn visit(request: reqwest::RequestBuilder) -> Page {
+fn visit(request: reqwest::RequestBuilder) -> reqwest::Result<Page> {
     runtime().block_on(async {
         let response = request.send().await?;
         Ok(Page {

@@ -2,9 +2,11 @@
 //! resets, expiry, faults of the agent and of the platforms, and crashes. A history that fails is shrunk.
 
 mod bridge;
+mod compare;
 mod model;
+mod regressions;
+mod troubles;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use chatbridge::store::operator::ThreadChange;
@@ -12,9 +14,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::json;
 
-use crate::harness::{Answer, Call, Fault, Gate};
-use bridge::{Bridge, Delivered, place};
-use model::{Got, Model, Step, THREADS, Trouble, is_slack, step};
+use crate::harness::{Fault, Gate};
+use bridge::{Bridge, Delivered};
+use model::{Model, Step, THREADS, Trouble, is_slack, step};
+pub(crate) use regressions::slow_turn;
 
 /// A thread of which the model knows nothing.
 const BYSTANDER: usize = 8;
@@ -189,10 +192,11 @@ impl Play {
                 }
                 trouble => self.arm(thread, &name, trouble),
             }
-            self.told.troubles += 1;
             if trouble.is_crash() {
                 self.told.crashes += 1;
                 crash = Some((name, trouble));
+            } else {
+                self.told.troubles += 1;
             }
         }
         for (thread, name, gate) in taken_over {
@@ -246,160 +250,6 @@ impl Play {
         self.deliver(&probe);
         self.bridge.pass_until(0, |_| false);
     }
-
-    /// Lets the neighbours misbehave once, at the question or reply with this name in it.
-    fn arm(&self, thread: usize, name: &str, trouble: Trouble) {
-        let send = if is_slack(thread) {
-            "chat.postMessage"
-        } else {
-            "messages"
-        };
-        let throttled = if is_slack(thread) {
-            Answer::json(200, &json!({"ok": false, "error": "ratelimited"})).with("retry-after", "1")
-        } else {
-            Answer::json(
-                429,
-                &json!({"error": {"code": 130_429, "message": "Rate limit hit"}}),
-            )
-        };
-        let refusal = |status, code: &str| {
-            Fault::json(status, json!({"status": "error", "message": "no", "code": code}))
-        };
-        let (kind, fault) = match trouble {
-            Trouble::Overloaded => ("ask", refusal(503, "OVERLOADED")),
-            Trouble::Refused => ("ask", refusal(401, "UNAUTHORIZED")),
-            Trouble::Broken => ("ask", refusal(422, "VALIDATION")),
-            Trouble::NotAsked => ("ask", Fault::Close),
-            Trouble::AnsweredUnseen => ("ask", Fault::ActThenClose),
-            Trouble::CrashAsked => ("ask", Fault::Hang),
-            Trouble::CrashAnswered => ("ask", Fault::ActThenHang),
-            Trouble::Throttled => (send, Fault::Answer(throttled)),
-            Trouble::NotSent => (send, Fault::Close),
-            Trouble::SentUnseen => (send, Fault::ActThenClose),
-            Trouble::CrashSent => (send, Fault::ActThenHang),
-            Trouble::TakenOver => return,
-        };
-        // What is never taken is not taken after a crash either.
-        let times = if trouble == Trouble::Broken { usize::MAX } else { 1 };
-        self.fault(thread, name, (kind, times), fault);
-    }
-
-    fn fault(&self, thread: usize, name: &str, (kind, times): (&'static str, usize), fault: Fault) {
-        let (world, name) = (&self.bridge.world, name.to_owned());
-        let matches = move |call: &Call| {
-            call.kind == kind && call.body.windows(name.len()).any(|part| part == name.as_bytes())
-        };
-        match kind {
-            "ask" => world.agent.fault_when(times, fault, matches),
-            _ if is_slack(thread) => world.slack.fault_when(times, fault, matches),
-            _ => world.meta.fault_when(times, fault, matches),
-        }
-    }
-
-    /// Holds what happened against the model.
-    fn compare(&mut self, steps: &[Step]) {
-        for thread in 0..THREADS {
-            let expected = &self.model.threads[thread];
-            let what = format!("thread {thread} in {steps:?}");
-            let recorded: Vec<(String, String)> = self.recorded(thread);
-            let wanted = expected.messages.iter();
-            let wanted: Vec<(String, String)> = wanted
-                .map(|message| (message.text.clone(), message.state.to_owned()))
-                .collect();
-            assert_eq!(recorded, wanted, "P1: recorded of {what}");
-            let asked = self.asked(thread);
-            self.told.messages += wanted.len();
-            self.told.questions_twice +=
-                counted(&asked, &expected.questions, &format!("P2, P3: asked of {what}"));
-            self.conversed(thread, &expected.questions, &what);
-            let replied = self.replied(thread);
-            self.told.replies_twice +=
-                counted(&replied, &expected.replies, &format!("P3, P4: replied on {what}"));
-        }
-    }
-
-    /// What is recorded of a thread's messages, in the order accepted.
-    fn recorded(&self, thread: usize) -> Vec<(String, String)> {
-        let Some(detail) = self.bridge.thread(thread) else {
-            return Vec::new();
-        };
-        let digits = |id: &str| id.rsplit(|c: char| !c.is_ascii_digit()).next().map(str::to_owned);
-        let number = |id: &str| digits(id).unwrap_or_default().parse::<u64>().unwrap();
-        let mut messages: Vec<_> = detail
-            .history
-            .into_iter()
-            .filter(|item| item.kind == "message")
-            .map(|item| (number(&item.id), item.text, item.state))
-            .collect();
-        messages.sort();
-        messages
-            .into_iter()
-            .map(|(_, text, state)| (text, state))
-            .collect()
-    }
-
-    /// The questions of a thread that the agent answered, in order.
-    fn answered(&self, thread: usize) -> Vec<Call> {
-        let mut asks = self.bridge.world.agent.asks_with(&format!("t{thread}n"));
-        asks.retain(|ask| ask.said["status"] == "success");
-        asks
-    }
-
-    fn asked(&self, thread: usize) -> Vec<String> {
-        let asks = self.answered(thread).into_iter();
-        asks.map(|ask| ask.json["question"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    /// Each question goes on with the conversation of the one before, or opens one after a reset.
-    fn conversed(&self, thread: usize, questions: &[Got], what: &str) {
-        let mut known = json!(null);
-        for ask in self.answered(thread) {
-            let question = ask.json["question"].as_str().unwrap();
-            let opens = questions.iter().any(|got| got.text == question && got.opens);
-            let wanted = if opens { &json!(null) } else { &known };
-            assert_eq!(&ask.json["conversationId"], wanted, "{question:?} of {what}");
-            known = ask.said["data"]["conversationId"].clone();
-        }
-    }
-
-    /// What people got on a thread, in order. On WhatsApp the same delivery counts where it came first.
-    fn replied(&self, thread: usize) -> Vec<String> {
-        let world = &self.bridge.world;
-        if is_slack(thread) {
-            let posts = world.slack.posts().into_iter();
-            return posts
-                .filter(|post| post.channel == place(thread))
-                .map(|post| post.text)
-                .collect();
-        }
-        let sent = world.meta.sent().into_iter();
-        sent.filter(|sent| sent.to.as_deref() == Some(&place(thread)))
-            .map(|sent| sent.body)
-            .collect()
-    }
-}
-
-/// Compares what came with what was to come: in this order, each so many times in a row. Returns how many came more
-/// than once.
-#[track_caller]
-fn counted(came: &[String], expected: &[Got], what: &str) -> usize {
-    let mut rest = came;
-    for got in expected {
-        let times = rest.iter().take_while(|text| **text == got.text).count();
-        // The same words may be due twice in a row: apologies.
-        let times = times.min(got.most);
-        assert!(
-            times >= got.least,
-            "{what}: {got:?} came {times} times in {came:?}, expected {expected:?}"
-        );
-        rest = &rest[times..];
-    }
-    assert!(
-        rest.is_empty(),
-        "{what}: too much came: {rest:?} in {came:?}, expected {expected:?}"
-    );
-    came.len() - came.iter().collect::<HashSet<_>>().len().min(expected.len())
 }
 
 /// Plays so many random histories; the first that fails is shrunk and told.
@@ -421,131 +271,4 @@ pub(crate) fn play_random(seed: u64, histories: u32) -> Told {
     });
     run.unwrap_or_else(|failure| panic!("CHATBRIDGE_TEST_SEED={seed}: {failure}"));
     all.get()
-}
-
-/// One history for each trouble, on each platform, in a fresh conversation and in a known one.
-#[test]
-fn each_trouble_alone_ends_as_it_must() {
-    let troubles = [
-        Trouble::Overloaded,
-        Trouble::Refused,
-        Trouble::Broken,
-        Trouble::NotAsked,
-        Trouble::AnsweredUnseen,
-        Trouble::TakenOver,
-        Trouble::Throttled,
-        Trouble::NotSent,
-        Trouble::SentUnseen,
-        Trouble::CrashAsked,
-        Trouble::CrashAnswered,
-        Trouble::CrashSent,
-    ];
-    for trouble in troubles {
-        for thread in [0, 1] {
-            let turn = [
-                Step::Say(thread),
-                Step::Trouble(thread, trouble),
-                Step::Pass,
-                Step::Resume(thread),
-            ];
-            play(&[&turn[..], &turn[..]].concat());
-        }
-    }
-}
-
-/// vercel/chat#928: a message that came as a turn ended was stranded until the next one.
-#[test]
-fn vercel_chat_928_what_comes_as_a_turn_ends_is_asked_by_itself() {
-    for thread in [0, 1] {
-        for trouble in [
-            Trouble::NotAsked,
-            Trouble::AnsweredUnseen,
-            Trouble::CrashAnswered,
-            Trouble::CrashSent,
-        ] {
-            let turn = [Step::Say(thread), Step::Trouble(thread, trouble), Step::Pass];
-            play(
-                &[
-                    &turn[..],
-                    &[Step::Say(thread), Step::Say(thread)],
-                    &[Step::Pass, Step::Say(thread)],
-                ]
-                .concat(),
-            );
-        }
-    }
-}
-
-/// junior#33: the key was marked seen before the work was queued; what was lost then was dropped as known.
-#[test]
-fn junior_33_what_was_accepted_before_a_crash_is_asked_and_its_redelivery_is_not() {
-    for thread in [0, 1] {
-        let said = [
-            Step::Say(thread),
-            Step::Crash,
-            Step::Redeliver(0, false),
-            Step::Redeliver(0, true),
-        ];
-        play(
-            &[
-                &said[..],
-                &[Step::Pass, Step::Crash, Step::Redeliver(0, true)],
-                &[Step::Pass],
-            ]
-            .concat(),
-        );
-    }
-}
-
-/// openclaw#52998: a burst that was collected was overtaken by a later message.
-#[test]
-fn openclaw_52998_a_collected_burst_keeps_its_place_through_any_trouble() {
-    for thread in [0, 1] {
-        for trouble in [
-            Trouble::Overloaded,
-            Trouble::Refused,
-            Trouble::Throttled,
-            Trouble::SentUnseen,
-            Trouble::CrashAsked,
-        ] {
-            let burst = [
-                Step::Say(thread),
-                Step::Swap(thread),
-                Step::Say(thread),
-                Step::Trouble(thread, trouble),
-            ];
-            play(
-                &[
-                    &burst[..],
-                    &[Step::Pass, Step::Say(thread), Step::Pass],
-                    &burst[..],
-                ]
-                .concat(),
-            );
-        }
-    }
-}
-
-/// A turn that takes the agent almost as long as it may: what is written meanwhile waits for its end.
-pub(crate) fn slow_turn(thread: usize) {
-    let mut play = Play::new();
-    let gate = Gate::closed();
-    play.fault(thread, "n1.", ("ask", 1), Fault::Hold(gate.clone()));
-    play.step(Step::Say(thread));
-    play.bridge
-        .pass_until(0, |world| !world.agent.asks_with("n1.").is_empty());
-    play.bridge.skip(Duration::from_mins(29));
-    let slow = play.model.question(thread);
-    play.model.passed();
-    play.step(Step::Say(thread));
-    play.bridge.look_around(Duration::from_mins(1));
-    let asked = play.bridge.world.agent.questions();
-    assert_eq!(
-        asked,
-        Vec::from_iter(slow),
-        "a second turn has begun beside the first"
-    );
-    gate.open();
-    play.step(Step::Pass);
-    play.compare(&[]);
 }

@@ -77,7 +77,7 @@ fn whatever_moment_it_is_killed_at_nothing_is_lost_and_nothing_is_out_of_order()
             ("of these at crash points", &all.at_points),
             ("faults of the agent and the platforms", &all.faults),
             ("messages acknowledged", &all.figures.messages),
-            ("lost, out of order, or in two turns", &0),
+            ("lost, out of order, or in two turns (one would end the run)", &0),
             ("replies that a person got twice", &all.figures.twice),
             (
                 "of these counted by the daemon (P4)",

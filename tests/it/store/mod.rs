@@ -13,6 +13,7 @@ mod identity;
 mod installing;
 mod operating;
 mod people;
+mod pressing;
 mod replaying;
 mod sending;
 mod sharing;
@@ -22,7 +23,7 @@ mod veiling;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatbridge::domain::Time;
 use chatbridge::domain::account::{AccountKey, AliasKey, DedupKey};
@@ -34,7 +35,7 @@ use chatbridge::domain::turn::{CompletedTurn, TurnClaim};
 use chatbridge::store::postgres::PostgresStore;
 use chatbridge::store::sqlite::{SqliteStore, Tuning};
 use chatbridge::store::veil::Veiled;
-use chatbridge::store::{Mode, Quota, Settings, Store, Work};
+use chatbridge::store::{Mode, Quota, Settings, Store, StoreError, Work};
 
 use crate::harness::postgres::{Database, on_postgres};
 
@@ -79,9 +80,20 @@ impl Place {
             let store = Arc::new(store.expect("the store opens"));
             return Arc::new(Veiled::new(store, &settings).unwrap());
         }
-        let store = SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await;
-        let store = Arc::new(store.expect("the store opens"));
-        Arc::new(Veiled::new(store, &settings).unwrap())
+        // Other tests start processes beside this one. A child that has not begun its program yet holds what was open
+        // when it was made, the lock of a store that has just been closed among it.
+        let patience = Instant::now() + Duration::from_secs(10);
+        loop {
+            match SqliteStore::open_tuned(&settings, Mode::Serve, tuning).await {
+                Err(StoreError::Locked { .. }) if Instant::now() < patience => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                store => {
+                    let store = Arc::new(store.expect("the store opens"));
+                    return Arc::new(Veiled::new(store, &settings).unwrap());
+                }
+            }
+        }
     }
 }
 
