@@ -1,5 +1,7 @@
 //! The daemon, put together from its settings.
 
+mod pulse;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +25,10 @@ use crate::http::admin::{self, Admin};
 use crate::http::public::Public;
 use crate::http::server::{self, Limits};
 use crate::store::{self, Backlog, Mode, Store, StoreError};
-use crate::telemetry;
+use crate::telemetry::{self, otlp::Exporter};
 use crate::worker::{Intake, Parts, Workers};
+
+pub use pulse::Pulse;
 
 /// When the daemon stops, how long the requests under way may take at most: the rest of the time is for the answers.
 const LONGEST_LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -118,26 +122,6 @@ impl Running {
     }
 }
 
-/// Feels whether a daemon still works.
-#[derive(Clone)]
-pub struct Pulse(Arc<Live>);
-
-impl Pulse {
-    /// Returns once the store has answered, whatever it said: a full disk gets no better by a new start, but a daemon
-    /// that no longer comes back from there does.
-    pub async fn beat(&self) {
-        if let Err(error) = self.0.check_writable().await {
-            tracing::debug!(%error, "the store answers, and takes nothing");
-        }
-    }
-}
-
-impl std::fmt::Debug for Pulse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pulse")
-    }
-}
-
 impl Drop for Running {
     fn drop(&mut self) {
         self.hard.cancel();
@@ -171,6 +155,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         installations: store.clone(),
         families: store.clone(),
     };
+    let exporter = Exporter::start(&settings.traces)?;
     let channels = registry::channels(&settings.channels, &needs)?;
     let off = settings.channels_off();
     announce(&settings, &off, public_addr, admin_addr);
@@ -190,11 +175,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     workers.recover().await?;
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
     let grace = settings.server.shutdown_grace;
-    let backend = Arc::new(Live {
-        intake: workers.intake(),
-        store,
-        workers,
-    });
+    let backend = Live::over(store, workers);
     let public_router = Public {
         backend: backend.clone(),
         channels: channels.clone(),
@@ -206,8 +187,9 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         clock,
         token: settings.admin.token,
     };
-    let pulse = Pulse(backend.clone());
+    let pulse = Pulse::of(backend.clone());
     let daemon = Daemon {
+        exporter,
         backend,
         channels,
         body_limit: settings.server.body_limit.as_u64(),
@@ -286,6 +268,17 @@ struct Live {
     workers: Arc<Workers>,
 }
 
+impl Live {
+    fn over(store: Arc<dyn Store>, workers: Arc<Workers>) -> Arc<Self> {
+        let intake = workers.intake();
+        Arc::new(Self {
+            intake,
+            store,
+            workers,
+        })
+    }
+}
+
 impl Backend for Live {
     async fn accept(&self, channel: &dyn Channel, received: Received) -> Result<Acknowledgement, StoreError> {
         self.intake.accept(channel, received).await
@@ -306,6 +299,7 @@ impl Backend for Live {
 
 /// The tasks of a daemon that serves.
 struct Daemon {
+    exporter: Option<Exporter>,
     backend: Arc<Live>,
     channels: Vec<Arc<dyn Channel>>,
     body_limit: u64,
@@ -329,6 +323,9 @@ impl Daemon {
             helpers.spawn(async move { channel.run(last).await });
         }
         helpers.spawn(telemetry::metrics().upkeep(last.clone()));
+        if let Some(exporter) = self.exporter {
+            helpers.spawn(exporter.run(last.clone()));
+        }
         let (listener, router) = self.admin;
         let at_once = Limits {
             linger: Duration::ZERO,

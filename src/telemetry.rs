@@ -1,7 +1,9 @@
 //! What the daemon tells of itself: the log on standard error, and the metrics.
 
 mod names;
+pub mod otlp;
 mod process;
+pub mod trace;
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;

@@ -170,6 +170,23 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "telemetry",
+        channel: false,
+        doc: "Traces by OpenTelemetry.",
+        keys: &[
+            unset(
+                "otlp_endpoint",
+                Kind::Url,
+                "Where a collector takes OTLP over HTTP, such as http://127.0.0.1:4318. Without one nothing is traced.",
+            ),
+            unset(
+                "otlp_header",
+                Kind::Secret,
+                "A header for the collector, NAME: VALUE.",
+            ),
+        ],
+    },
+    Section {
         name: "store",
         channel: false,
         doc: "What is remembered.",

@@ -208,7 +208,7 @@ pub trait Store: InstallationStore + FamilyStore {
 
     /// Waits until another process tells that there may be work. It may tell nothing: the table is the truth.
     async fn hinted(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Finishes what is under way and closes the files.

@@ -8,15 +8,15 @@ use metrics::{counter, histogram};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
-use super::Parts;
 use super::board::{Board, Place, Reach};
 use super::leases::Leases;
+use super::{Parts, traced};
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Lane;
 use crate::store::{StoreError, Work};
-use crate::telemetry::{DELIVERIES, HELD_ACCOUNTS, TIME_TO_ANSWER};
+use crate::telemetry::{DELIVERIES, HELD_ACCOUNTS, TIME_TO_ANSWER, trace};
 
 /// How long a part waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -103,12 +103,18 @@ impl Delivery {
     }
 
     async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
-        Some(match self.leases.within(&claim.key, channel.send(claim)).await? {
+        let span = traced::delivery(claim);
+        let sending = trace::scoped(span.as_ref(), channel.send(claim));
+        let sent = self.leases.within(&claim.key, sending).await;
+        let ok = matches!(sent, Some(Ok(_)));
+        trace::end(span, if ok { "sent" } else { "not_sent" }, ok);
+        Some(match sent? {
             Ok(sent) => {
                 self.release(&claim.key.lane).await;
                 let now = self.parts.clock.now();
                 debug!(delivery = %claim.delivery, thread = %claim.key.thread, "sent");
                 count(channel.name(), "sent");
+                traced::delivered(claim);
                 if let Some(asked_at) = claim.asked_at {
                     let took = now.since(asked_at).as_secs_f64();
                     histogram!(TIME_TO_ANSWER, "channel" => channel.name()).record(took);
@@ -209,7 +215,7 @@ impl Delivery {
             match self.leases.within(&claim.key, channel.look_up(claim)).await? {
                 LookUp::Found { platform_id } => {
                     info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
-                    super::count_unknown(channel.name(), "found");
+                    super::tally::unknown(channel.name(), "found");
                     count(channel.name(), "sent");
                     SendOutcome::Sent { platform_id }
                 }
@@ -221,7 +227,7 @@ impl Delivery {
                     self.resend(claim, channel, now)
                 }
                 LookUp::Unknowable(UnknownPolicy::Park) => {
-                    super::count_unknown(channel.name(), "parked");
+                    super::tally::unknown(channel.name(), "parked");
                     count(channel.name(), "dead");
                     let reason =
                         "nobody can tell whether it was sent; replay it if the person did not get it";
@@ -245,7 +251,7 @@ impl Delivery {
             };
         }
         warn!(delivery = %claim.delivery, "it is sent again");
-        super::count_unknown(channel.name(), "resent");
+        super::tally::unknown(channel.name(), "resent");
         SendOutcome::Again {
             at: now,
             counts: true,

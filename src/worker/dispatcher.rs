@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
@@ -13,7 +12,8 @@ use super::board::{Board, Place, Reach};
 use super::delivery::Delivery;
 use super::leases::Leases;
 use super::stops::Stops;
-use super::{Parts, TooOld};
+use super::tally::turn as count;
+use super::{Parts, TooOld, traced};
 use crate::agent::livechatai::Links;
 use crate::agent::{AgentError, Answer, Disposition, Question};
 use crate::channel::Channel;
@@ -22,7 +22,7 @@ use crate::domain::message::Lane;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::turn::{Apology, Burial, CompletedTurn, Deferral, End, TurnClaim};
 use crate::store::{StoreError, Work};
-use crate::telemetry::{HELD_AGENTS, TURNS};
+use crate::telemetry::{HELD_AGENTS, trace};
 
 /// How long a lane waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -100,8 +100,11 @@ impl Dispatcher {
         }
         // Until this function returns, however it does.
         let _presence = self.presence(&claim, &channel);
-        let asking = self.leases.within(&claim.key, self.ask(&claim, &*channel));
+        let span = traced::turn(&claim);
+        let asking = trace::scoped(span.as_ref(), self.ask(&claim, &*channel));
+        let asking = self.leases.within(&claim.key, asking);
         let asked = under_way.stopped.run_until_cancelled(asking).await;
+        traced::asked(span, &asked);
         // The place is for asking; storing what came of it takes none.
         drop(place);
         match asked {
@@ -353,6 +356,7 @@ impl Dispatcher {
         error!(turn = %claim.turn, thread = %claim.key.thread, attempts = claim.attempt, code = burial.code,
                reason = burial.reason, "given up: the messages are dead letters");
         count(claim.thread.account.channel(), "dead");
+        traced::buried(claim);
         let (at, apologised) = (burial.at, burial.apology.is_some());
         let _ = self
             .until_stored(|| self.parts.store.bury_turn(claim.clone(), burial.clone()))
@@ -391,8 +395,4 @@ impl Dispatcher {
             }
         }
     }
-}
-
-fn count(channel: &str, outcome: &'static str) {
-    counter!(TURNS, "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
 }

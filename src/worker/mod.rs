@@ -12,11 +12,11 @@ mod janitor;
 mod leases;
 mod stops;
 mod tally;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,7 +33,6 @@ use crate::domain::routing::{Routes, send_lane};
 use crate::domain::texts::Texts;
 use crate::domain::{Clock, settings};
 use crate::store::{Store, StoreError, Work};
-use crate::telemetry::SENDS_UNKNOWN;
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
@@ -391,9 +390,4 @@ fn render_one(channel: &dyn Channel, text: &str) -> Option<String> {
         return None;
     }
     channel.render(text, &[]).into_iter().next()
-}
-
-/// Counts what became of a part of which nobody knew whether it was sent.
-fn count_unknown(channel: &'static str, resolution: &'static str) {
-    counter!(SENDS_UNKNOWN, "channel" => channel, "resolution" => resolution).increment(1);
 }

@@ -56,6 +56,7 @@ mod slack_socket_crash;
 mod slack_socket_life;
 mod slack_socket_setup;
 mod store;
+mod tracing;
 mod webhooks;
 mod whatsapp;
 mod whatsapp_check;

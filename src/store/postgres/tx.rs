@@ -91,7 +91,7 @@ fn code(error: &StoreError) -> Option<String> {
     let StoreError::Database(sqlx::Error::Database(error)) = error else {
         return None;
     };
-    error.code().map(|code| code.into_owned())
+    error.code().map(std::borrow::Cow::into_owned)
 }
 
 /// Whether the same may succeed if it is tried again now: other replicas were in the way. The codes: serialization

@@ -248,7 +248,7 @@ async fn own_lanes(tx: &mut Tx<'_>, lanes: &Lanes, ops: &[Op]) -> Result<(), Sto
     for op in ops {
         match op {
             Op::CompleteTurn(claim, done) if done.claim_first => {
-                wanted.push(send_lane(&claim.thread.account))
+                wanted.push(send_lane(&claim.thread.account));
             }
             Op::ClaimSends(claim) => wanted.extend(claim.quotas.iter().map(|quota| quota.lane.clone())),
             _ => {}
