@@ -1,5 +1,6 @@
 //! The daemon, put together from its settings.
 
+mod opening;
 mod pulse;
 
 use std::io;
@@ -16,18 +17,21 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::agent::livechatai::LiveChatAi;
 use crate::channel::{Acknowledgement, Channel, Received, registry};
-use crate::config::Settings;
-use crate::config::catalogue::CHANNELS;
+use crate::config::{Settings, Shown};
+use crate::console::{Console, SettingLine};
 use crate::domain::{Clock, SystemClock};
 use crate::http::Backend;
 use crate::http::accepting::Accepting;
 use crate::http::admin::{self, Admin};
+use crate::http::guard::Guard;
 use crate::http::public::Public;
 use crate::http::server::{self, Limits};
+use crate::http::sessions::Sessions;
 use crate::store::{self, Backlog, Mode, Store, StoreError};
 use crate::telemetry::{self, otlp::Exporter};
-use crate::worker::{Intake, Parts, Workers};
+use crate::worker::{Intake, POLL, Parts, Workers};
 
+use opening::{announce, bind};
 pub use pulse::Pulse;
 
 /// When the daemon stops, how long the requests under way may take at most: the rest of the time is for the answers.
@@ -42,6 +46,8 @@ pub struct Overrides {
     pub clock: Option<Arc<dyn Clock>>,
     /// What is remembered where, in place of the configured database.
     pub store: Option<Arc<dyn Store>>,
+    /// How often the workers look around, in place of the usual: with a clock that is driven nobody wakes them.
+    pub poll: Option<Duration>,
     /// Listeners that a supervisor opened, in place of `server.bind` and `admin.bind`.
     pub listeners: (Option<std::net::TcpListener>, Option<std::net::TcpListener>),
 }
@@ -148,15 +154,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     // Where several work on one store, its clock is the one that all of them have.
     let clock = overrides.clock.or_else(|| store.clock());
     let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
-    let needs = registry::Needs {
-        texts: &settings.messages,
-        clock: clock.clone(),
-        public_url: settings.server.public_url.as_deref(),
-        installations: store.clone(),
-        families: store.clone(),
-    };
-    let exporter = Exporter::start(&settings.traces)?;
-    let channels = registry::channels(&settings.channels, &needs)?;
+    let channels = channels(&settings, &clock, &store)?;
     let off = settings.channels_off();
     announce(&settings, &off, public_addr, admin_addr);
     let workers = Arc::new(Workers::new(Parts {
@@ -171,11 +169,22 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         texts: settings.messages,
         links: settings.agent.links,
         concurrency: settings.agent.concurrency,
+        poll: overrides.poll.unwrap_or(POLL),
+        retention: settings.store.retention(),
     }));
     workers.recover().await?;
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
     let grace = settings.server.shutdown_grace;
-    let backend = Live::over(store, workers);
+    let guard = Arc::new(Guard::new(settings.admin.token.as_ref()));
+    let sessions = Arc::new(Sessions::default());
+    let console = Console {
+        workers: workers.clone(),
+        guard: guard.clone(),
+        sessions: sessions.clone(),
+        settings: settings.shown.into_iter().map(setting_line).collect(),
+        stop: stop.clone(),
+    };
+    let backend = Arc::new(Live::new(store, workers));
     let public_router = Public {
         backend: backend.clone(),
         channels: channels.clone(),
@@ -185,11 +194,14 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     let admin_router = Admin {
         backend: backend.clone(),
         clock,
-        token: settings.admin.token,
+        guard,
+        sessions,
+        // Nobody could log in without a token.
+        pages: settings.admin.token.is_some().then(|| console.router()),
     };
     let pulse = Pulse::of(backend.clone());
     let daemon = Daemon {
-        exporter,
+        exporter: Exporter::start(&settings.traces)?,
         backend,
         channels,
         body_limit: settings.server.body_limit.as_u64(),
@@ -211,53 +223,28 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     })
 }
 
-struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-async fn bind(
-    key: &'static str,
-    address: SocketAddr,
-    given: Option<std::net::TcpListener>,
-) -> Result<Bound, StartError> {
-    let failed = |cause| StartError::Bind { key, address, cause };
-    let listener = match given {
-        Some(listener) => listener
-            .set_nonblocking(true)
-            .and_then(|()| TcpListener::from_std(listener))
-            .map_err(failed)?,
-        None => TcpListener::bind(address).await.map_err(failed)?,
+fn channels(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    store: &Arc<dyn Store>,
+) -> Result<Vec<Arc<dyn Channel>>, StartError> {
+    let needs = registry::Needs {
+        texts: &settings.messages,
+        clock: clock.clone(),
+        public_url: settings.server.public_url.as_deref(),
+        installations: store.clone(),
+        families: store.clone(),
     };
-    let address = listener.local_addr().map_err(failed)?;
-    Ok(Bound { listener, address })
+    Ok(registry::channels(&settings.channels, &needs)?)
 }
 
-/// Tells the operator what runs where.
-fn announce(settings: &Settings, off: &[&'static str], public: SocketAddr, admin: SocketAddr) {
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "chatbridge starts");
-    tracing::info!(address = %public, "public listener");
-    tracing::info!(address = %admin, "admin listener");
-    for name in CHANNELS {
-        if off.contains(name) {
-            tracing::info!(
-                channel = name,
-                "channel is off: its section of the configuration is missing"
-            );
-        } else {
-            tracing::info!(channel = name, "channel is on");
-        }
-    }
-    for (key, missing) in [
-        ("agent.api_key", settings.agent.api_key.is_none()),
-        (
-            "agent.agent_id",
-            settings.agent.agent_id.is_none() && settings.routes.is_empty(),
-        ),
-    ] {
-        if missing {
-            tracing::warn!("{key} is not set: messages are kept and wait until it is");
-        }
+fn setting_line(shown: Shown) -> SettingLine {
+    SettingLine {
+        key: shown.key,
+        value: shown.value,
+        hidden: shown.hidden,
+        origin: shown.origin,
+        doc: shown.doc,
     }
 }
 
@@ -269,13 +256,12 @@ struct Live {
 }
 
 impl Live {
-    fn over(store: Arc<dyn Store>, workers: Arc<Workers>) -> Arc<Self> {
-        let intake = workers.intake();
-        Arc::new(Self {
-            intake,
+    fn new(store: Arc<dyn Store>, workers: Arc<Workers>) -> Self {
+        Self {
+            intake: workers.intake(),
             store,
             workers,
-        })
+        }
     }
 }
 

@@ -35,11 +35,13 @@
 //! |---|---|
 //! | [`domain`] | the words: messages, threads, turns, deliveries, and the rules that must never be wrong, as pure functions |
 //! | [`outbound`] | calls to other servers, and the one way in which they fail |
+//! | [`crash_point`] | where tests end the process; not in releases |
 //! | [`store`] | what is remembered: a trait of whole transactions, and SQLite behind it |
 //! | [`agent`] | who answers: a trait, and LiveChatAI behind it |
 //! | [`channel`] | where people write: a trait, a folder for each platform, and the registry that lists them |
 //! | [`worker`] | what carries messages on: intake, turns, deliveries |
 //! | [`http`] | the public and the admin listener, and the bounds of what a connection may cost |
+//! | [`console`] | the operator's pages |
 //! | [`config`], [`telemetry`] | what the operator sets, and what the operator sees |
 //! | [`app`], [`lifecycle`], [`cli`], [`demo`] | the daemon put together, from the first signal to the end, and the commands |
 //!
@@ -56,6 +58,8 @@ pub mod app;
 pub mod channel;
 pub mod cli;
 pub mod config;
+pub mod console;
+pub mod crash_point;
 pub mod demo;
 pub mod domain;
 pub mod http;

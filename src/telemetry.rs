@@ -1,5 +1,6 @@
 //! What the daemon tells of itself: the log on standard error, and the metrics.
 
+pub mod lines;
 mod names;
 pub mod otlp;
 mod process;
@@ -17,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use lines::{Dress, Lines};
 pub use names::*;
 use names::{Kind, METRICS};
 
@@ -81,7 +83,14 @@ pub fn init(settings: &Settings) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_PKG_NAME"), level);
     let colours = colours(io::stderr().is_terminal());
-    let lines = fmt::layer().with_writer(io::stderr).with_ansi(colours);
+    let dress = match settings.format {
+        Format::Json => Dress::Json,
+        Format::Text if colours => Dress::Coloured,
+        Format::Text => Dress::Plain,
+    };
+    let lines = fmt::layer()
+        .with_writer(Lines::new(io::stderr, dress))
+        .with_ansi(colours);
     let lines = match settings.format {
         Format::Text => lines.boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),

@@ -1,8 +1,9 @@
 //! What the bridge does in a second, and what it adds to the agent's own time.
 //!
-//! `cargo bench` runs everything; `cargo bench -- accept`, `answer`, `latency` or `memory` a part. Everything runs on
-//! this machine: the load, the stubs of agent and platform, and the server, which is a process of its own. What is
-//! compared runs in turn, several times, and the medians count, because machines drift.
+//! `cargo bench` runs `accept`, `answer`, `latency` and `memory`; a name behind `--` runs that part alone. What takes long
+//! or installs something runs only when it is named: `startup`, `growth`, `rivals` (or `rivals-slack`, `rivals-whatsapp`). Everything runs on this machine: the
+//! load, the stubs of agent and platform, and the server, which is a process of its own. What is compared runs in turn,
+//! several times, and the medians count, because machines drift.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,14 +12,22 @@
     reason = "a benchmark that cannot run says why"
 )]
 
+mod contest;
+mod events;
+mod growth;
+mod install;
 mod load;
 mod memory_store;
+mod processes;
 mod report;
+mod rivals;
 mod servers;
 mod stubs;
+mod wire;
 
 use std::time::Duration;
 
+use events::Platform;
 use load::Load;
 use report::{Accepting, median, row};
 use servers::{Kind, Server};
@@ -64,22 +73,38 @@ fn main() {
         if runs("memory") {
             memory().await;
         }
+        if wanted.contains(&"startup") {
+            rivals::startup().await;
+        }
+        if wanted.contains(&"growth") {
+            growth::growth().await;
+        }
+        for (name, platform) in [
+            ("rivals-slack", Platform::Slack),
+            ("rivals-whatsapp", Platform::WhatsApp),
+        ] {
+            if wanted.contains(&"rivals") || wanted.contains(&name) {
+                rivals::rivals(platform).await;
+            }
+        }
     });
 }
 
-/// How many events to send, scaled by `BENCH_SCALE` (1 by default) for a quick look.
+/// What `BENCH_SCALE` says, 1 by default: less for a quick look.
+fn scale() -> f64 {
+    let text = std::env::var("BENCH_SCALE").ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(1.0)
+}
+
+/// How many events to send, scaled.
 fn scaled(events: usize) -> usize {
-    let scale: f64 = std::env::var("BENCH_SCALE")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1.0);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
         reason = "a count"
     )]
-    let events = (events as f64 * scale) as usize;
+    let events = (events as f64 * scale()) as usize;
     events.max(500)
 }
 
@@ -160,7 +185,7 @@ async fn latency() {
         let server = Server::start(Kind::Durable, &stubs).await;
         let sent = Load::new(server.address, 8, events).at_rate(50).run().await.sent;
         stubs.all_answered(Duration::from_mins(1)).await;
-        let added = stubs.added(&sent, agent);
+        let added = stubs.added(&sent, 0);
         println!(
             "| {agent:?} | {} | {} |",
             report::millis(added.0),

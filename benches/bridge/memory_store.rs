@@ -13,8 +13,9 @@ use chatbridge::domain::thread::Thread;
 use chatbridge::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, Pending, TurnClaim};
 use chatbridge::domain::{AccountKey, ClaimToken, DedupKey, DeliveryId, MessageId, ThreadId, Time, TurnId};
 use chatbridge::store::operator::{
-    DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
 };
+use chatbridge::store::privacy::{AuditLine, Erased, Erasure, Expired, PrivacyStore, Traces};
 use chatbridge::store::{Backlog, Claims, LaneDue, Quota, Store, StoreError, Swept, Work};
 use secrecy::SecretString;
 
@@ -128,6 +129,30 @@ impl FamilyStore for MemoryStore {
 
     async fn families(&self, _: &str) -> Result<Vec<(AccountKey, String)>, KeepError> {
         Ok(Vec::new())
+    }
+}
+
+/// What is not kept need not be forgotten.
+#[async_trait]
+impl PrivacyStore for MemoryStore {
+    async fn threads_of(&self, _: &str) -> Result<Vec<ThreadRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn erase(&self, _: Erasure, _: Time) -> Result<Option<Erased>, StoreError> {
+        Ok(None)
+    }
+
+    async fn clear(&self, _: Time) -> Result<Traces, StoreError> {
+        Ok(Traces::None)
+    }
+
+    async fn audit(&self, _: u32) -> Result<Vec<AuditLine>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn expire(&self, _: Time, _: Option<String>) -> Result<Expired, StoreError> {
+        Ok(Expired::default())
     }
 }
 
@@ -287,6 +312,14 @@ impl Store for MemoryStore {
         _until: Time,
     ) -> Result<HashSet<ClaimToken>, StoreError> {
         Ok(keys.into_iter().map(|key| key.token).collect())
+    }
+
+    async fn answered(&self, _: Time) -> Result<Vec<Answered>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn close(&self) {}

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,9 @@ use http::{HeaderName, Method};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::load::SECRET;
+use crate::events::SECRET;
 use crate::memory_store::MemoryStore;
+use crate::processes;
 use crate::stubs::Stubs;
 
 /// What is measured.
@@ -58,11 +60,24 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts one and waits until it listens.
+    /// How long a server has before it is loaded: the platform's stub is asked for the bot's name first.
+    pub(crate) const SETTLING: Duration = Duration::from_millis(300);
+
+    /// Starts one on a new database and waits until it listens.
     pub(crate) async fn start(kind: Kind, stubs: &Stubs) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("bench.db");
+        Self::start_in(kind, stubs, folder, &database).await
+    }
+
+    /// Starts one on this database and waits until it listens.
+    pub(crate) async fn start_on(kind: Kind, stubs: &Stubs, database: &Path) -> Self {
+        Self::start_in(kind, stubs, tempfile::tempdir().unwrap(), database).await
+    }
+
+    async fn start_in(kind: Kind, stubs: &Stubs, folder: tempfile::TempDir, database: &Path) -> Self {
         let file = folder.path().join("bench.toml");
-        std::fs::write(&file, settings(kind, stubs, &folder)).unwrap();
+        std::fs::write(&file, settings(kind, stubs, database)).unwrap();
         let mut command = match kind {
             Kind::Accept | Kind::Durable => Command::new(env!("CARGO_BIN_EXE_chatbridge")),
             _ => Command::new(std::env::current_exe().unwrap()),
@@ -78,8 +93,7 @@ impl Server {
             .unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = address(lines);
-        // The platform's stub is asked for the bot's name first.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Self::SETTLING).await;
         Self {
             address,
             process,
@@ -89,10 +103,7 @@ impl Server {
 
     /// Resident memory, in MiB.
     pub(crate) fn resident(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib / 1024.0
+        processes::usage(self.process.id()).resident
     }
 }
 
@@ -110,7 +121,7 @@ fn address(mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'st
     panic!("the server ended before it listened")
 }
 
-fn settings(kind: Kind, stubs: &Stubs, folder: &tempfile::TempDir) -> String {
+fn settings(kind: Kind, stubs: &Stubs, database: &Path) -> String {
     let stub = stubs.address;
     let key = if matches!(kind, Kind::Durable | Kind::NoStore) {
         "api_key = \"key\"\n"
@@ -121,7 +132,7 @@ fn settings(kind: Kind, stubs: &Stubs, folder: &tempfile::TempDir) -> String {
         "[server]\nbind = \"127.0.0.1:0\"\n[admin]\nbind = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
          [store]\nurl = \"sqlite://{}\"\n[agent]\nbase_url = \"http://{stub}\"\nagent_id = \"agent\"\n{key}\
          [slack]\nsigning_secret = \"{SECRET}\"\nbot_token = \"xoxb-1\"\napi_base = \"http://{stub}/api\"\npace = \"0s\"\n",
-        folder.path().join("bench.db").display()
+        database.display()
     )
 }
 

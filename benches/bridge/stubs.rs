@@ -1,148 +1,310 @@
-//! The agent and the platform: they read as little as they must, and answer at once (the agent after a set time).
+//! The agent and the platforms: they read as little as they must, and answer at once (the agent after a set time).
+//!
+//! Slack's methods answer in the shapes of <https://docs.slack.dev/reference/methods>, Meta's in those of
+//! <https://developers.facebook.com/documentation/business-messaging/whatsapp>, as far as anybody here reads them.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use crate::events::{Platform, number};
+use crate::load::exchange;
 use crate::report::percentiles;
+use crate::wire::{Message, Wire};
 
-/// When each event's answer arrived, by its number.
-struct Answers {
-    at: Mutex<(Vec<Option<Instant>>, usize)>,
+/// What arrived at the platforms.
+#[derive(Default)]
+struct Arrived {
+    /// When each event's first answer arrived, by its number.
+    at: Vec<Option<Instant>>,
+    answered: usize,
+    again: usize,
+    latest: Option<Instant>,
+    /// Slack's messages by thread, with the metadata that they were posted with: for whoever looks for them.
+    posted: Option<HashMap<String, Vec<Value>>>,
+}
+
+struct Shared {
+    agent: Duration,
+    /// Where Meta tells that an answer was sent; nowhere until it is set.
+    told: OnceLock<SocketAddr>,
+    arrived: Mutex<Arrived>,
     all: Notify,
 }
 
-/// Both stubs behind one address.
+/// The stubs behind one address.
 pub(crate) struct Stubs {
     /// Where they listen.
     pub(crate) address: SocketAddr,
-    answers: Arc<Answers>,
+    shared: Arc<Shared>,
+}
+
+/// How many of the events were answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Once at least.
+    pub(crate) answered: usize,
+    /// Never.
+    pub(crate) missing: usize,
+    /// Answers too many.
+    pub(crate) again: usize,
 }
 
 impl Stubs {
     /// Starts them; the agent takes this long, and so many answers are expected.
     pub(crate) async fn start(agent: Duration, events: usize) -> Self {
+        Self::start_with(agent, events, false).await
+    }
+
+    /// With a Slack that remembers what was posted, so that it can be looked for.
+    pub(crate) async fn start_remembering(agent: Duration, events: usize) -> Self {
+        Self::start_with(agent, events, true).await
+    }
+
+    async fn start_with(agent: Duration, events: usize, remember: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let answers = Arc::new(Answers {
-            at: Mutex::new((vec![None; events], 0)),
+        let shared = Arc::new(Shared {
+            agent,
+            told: OnceLock::new(),
+            arrived: Mutex::new(Arrived {
+                at: vec![None; events],
+                posted: remember.then(HashMap::new),
+                ..Arrived::default()
+            }),
             all: Notify::new(),
         });
-        let shared = answers.clone();
+        let serving = shared.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).unwrap();
-                tokio::spawn(serve(stream, agent, shared.clone()));
+                tokio::spawn(serve(stream, serving.clone()));
             }
         });
-        Self { address, answers }
+        Self { address, shared }
+    }
+
+    /// From now on Meta tells there that an answer was sent, again and again until it is acknowledged.
+    pub(crate) fn tell(&self, server: SocketAddr) {
+        self.shared.told.set(server).unwrap();
     }
 
     /// Waits until every event is answered.
     pub(crate) async fn all_answered(&self, longest: Duration) {
-        let waiting = async {
-            loop {
-                let notified = self.answers.all.notified();
-                let left = {
-                    let at = self.answers.at.lock().unwrap();
-                    at.0.len() - at.1
-                };
-                if left == 0 {
-                    return;
-                }
-                notified.await;
-            }
-        };
+        let tally = self.answered_or_quiet(longest).await;
         assert!(
-            tokio::time::timeout(longest, waiting).await.is_ok(),
-            "not everything was answered in {longest:?}"
+            tally.missing == 0,
+            "not everything was answered: {tally:?}, nothing more came in {longest:?}"
         );
+        assert!(tally.again == 0, "something was answered twice: {tally:?}");
     }
 
-    /// What lay between sending an event and its answer, without the agent's own time: 50th and 99th percentile.
-    pub(crate) fn added(&self, sent: &[Instant], agent: Duration) -> (Duration, Duration) {
-        let at = self.answers.at.lock().unwrap();
-        let mut added: Vec<Duration> =
-            at.0.iter()
-                .zip(sent)
-                .filter_map(|(at, sent)| at.as_ref()?.duration_since(*sent).checked_sub(agent))
-                .collect();
+    /// Waits until every event is answered, or no further answer comes for so long.
+    pub(crate) async fn answered_or_quiet(&self, quiet: Duration) -> Tally {
+        loop {
+            let notified = self.shared.all.notified();
+            let (tally, latest) = (self.tally(), self.latest());
+            let rest = latest.map_or(quiet, |latest| quiet.saturating_sub(latest.elapsed()));
+            if tally.missing == 0 || rest.is_zero() {
+                return tally;
+            }
+            if tokio::time::timeout(rest, notified).await.is_err() && self.latest() == latest {
+                return self.tally();
+            }
+        }
+    }
+
+    /// What was answered by now.
+    pub(crate) fn tally(&self) -> Tally {
+        let arrived = self.shared.arrived.lock().unwrap();
+        Tally {
+            answered: arrived.answered,
+            missing: arrived.at.len() - arrived.answered,
+            again: arrived.again,
+        }
+    }
+
+    /// When the latest answer came.
+    pub(crate) fn latest(&self) -> Option<Instant> {
+        self.shared.arrived.lock().unwrap().latest
+    }
+
+    /// What lay between sending an event and its answer, without the agent's own time: 50th and 99th percentile. The
+    /// first few are left out, while a server warms up.
+    pub(crate) fn added(&self, sent: &[Instant], first: usize) -> (Duration, Duration) {
+        let arrived = self.shared.arrived.lock().unwrap();
+        let mut added: Vec<Duration> = arrived
+            .at
+            .iter()
+            .zip(sent)
+            .skip(first)
+            .filter_map(|(at, sent)| at.as_ref()?.duration_since(*sent).checked_sub(self.shared.agent))
+            .collect();
         percentiles(&mut added)
     }
 }
 
-async fn serve(mut stream: TcpStream, agent: Duration, answers: Arc<Answers>) {
-    let mut buffer = Vec::with_capacity(8192);
-    loop {
-        let Some((head, whole)) = request(&mut stream, &mut buffer).await else {
-            return;
-        };
-        let request = String::from_utf8_lossy(&buffer[..whole]);
-        let body = &request[head..];
-        let answer = if request.starts_with("POST /api/v2/conversations") {
-            if !agent.is_zero() {
-                tokio::time::sleep(agent).await;
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let mut wire = Wire::new(stream);
+    while let Some(request) = wire.message().await {
+        if is_question(&request) && !shared.agent.is_zero() {
+            let answer = shared.answer(&request);
+            tokio::time::sleep(shared.agent).await;
+            if send(&mut wire, &answer).await.is_err() {
+                return;
             }
-            let id = number(body);
-            format!(
-                r#"{{"status":"success","message":"ok","data":{{"conversationId":"conv-{id}","contactId":"k","response":"bench {id} We open at nine on Saturdays, and you may bring shoes back within 30 days.","messageId":"m-{id}","responseMessageId":"r-{id}","links":[]}}}}"#
-            )
-        } else if request.contains("auth.test") {
-            r#"{"ok":true,"team_id":"T00BENCH","user_id":"U00BENCHBOT","bot_id":"B00BENCHBOT"}"#.to_owned()
-        } else {
-            let id = number(body);
-            arrived(&answers, id.parse().unwrap());
-            format!(r#"{{"ok":true,"channel":"C00BENCHCHAN","ts":"1800000000.{id}"}}"#)
-        };
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
-            answer.len()
-        );
-        buffer.drain(..whole);
-        if stream.write_all(answer.as_bytes()).await.is_err() {
+            continue;
+        }
+        let answer = shared.answer(&request);
+        if send(&mut wire, &answer).await.is_err() {
             return;
         }
     }
 }
 
-/// The lengths of the head and of the whole request at the buffer's front; none when the connection ends.
-async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(usize, usize)> {
-    loop {
-        if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
-            let length = head
-                .split("content-length: ")
-                .nth(1)
-                .and_then(|rest| rest.split("\r\n").next());
-            let whole = end + 4 + length.and_then(|digits| digits.parse().ok()).unwrap_or(0);
-            if buffer.len() >= whole {
-                return Some((end + 4, whole));
-            }
-        }
-        if stream.read_buf(buffer).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
-
-/// The event's number: eight digits behind the word "bench ".
-fn number(body: &str) -> &str {
-    let at = body.find("bench ").expect("every text bears its number") + 6;
-    &body[at..at + 8]
-}
-
-fn arrived(answers: &Answers, id: usize) {
-    let mut at = answers.at.lock().unwrap();
-    assert!(
-        at.0[id].replace(Instant::now()).is_none(),
-        "event {id} was answered twice"
+async fn send(wire: &mut Wire, body: &str) -> std::io::Result<()> {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
     );
-    at.1 += 1;
-    if at.1 == at.0.len() {
-        answers.all.notify_waiters();
+    wire.send(answer.as_bytes()).await
+}
+
+fn is_question(request: &Message<'_>) -> bool {
+    request.head.starts_with("POST /api/v2/conversations")
+}
+
+impl Shared {
+    fn answer(&self, request: &Message<'_>) -> String {
+        let path = request.head.split(' ').nth(1).unwrap_or_default();
+        if is_question(request) {
+            let id = number(request.body).expect("every question bears its number");
+            return format!(
+                r#"{{"status":"success","message":"ok","data":{{"conversationId":"conv-{id}","contactId":"k","response":"bench {id} We open at nine on Saturdays, and you may bring shoes back within 30 days.","messageId":"m-{id}","responseMessageId":"r-{id}","links":[]}}}}"#
+            );
+        }
+        match path.strip_prefix("/api/") {
+            Some(method) => self.slack(method.split('?').next().unwrap_or(method), path, request.body),
+            None => self.whatsapp(path, request.body),
+        }
+    }
+
+    fn slack(&self, method: &str, path: &str, body: &str) -> String {
+        match method {
+            "chat.postMessage" => {
+                let id = number(body).expect("every text bears its number");
+                self.posted(id, body);
+                format!(
+                    r#"{{"ok":true,"channel":"C00BENCHCHAN","ts":"1800000000.{id}","message":{{"type":"message","bot_id":"B00BENCHBOT","ts":"1800000000.{id}"}}}}"#
+                )
+            }
+            "conversations.replies" | "conversations.history" => {
+                json!({ "ok": true, "messages": self.found(path), "has_more": false }).to_string()
+            }
+            _ => known(method).to_owned(),
+        }
+    }
+
+    fn whatsapp(&self, path: &str, body: &str) -> String {
+        assert!(path.ends_with("/messages"), "nobody answers {path} here");
+        match number(body) {
+            Some(id) => {
+                self.arrived(id);
+                if let Some(server) = self.told.get() {
+                    let message: Value = serde_json::from_str(body).unwrap();
+                    let mark = message["biz_opaque_callback_data"].as_str().unwrap_or_default();
+                    tokio::spawn(tell(*server, id.to_owned(), mark.to_owned()));
+                }
+                format!(
+                    r#"{{"messaging_product":"whatsapp","contacts":[{{"input":"4915{id}","wa_id":"4915{id}"}}],"messages":[{{"id":"wamid.ANSWER{id}"}}]}}"#
+                )
+            }
+            // That it was read, and that somebody is typing.
+            None => r#"{"success":true}"#.to_owned(),
+        }
+    }
+
+    fn posted(&self, id: &str, body: &str) {
+        self.arrived(id);
+        let mut arrived = self.arrived.lock().unwrap();
+        // What comes as a form carries no mark that anybody would look for.
+        if let Some(posted) = &mut arrived.posted
+            && let Ok(message) = serde_json::from_str::<Value>(body)
+            && let Some(thread) = message["thread_ts"].as_str()
+        {
+            let kept = json!({ "type": "message", "ts": format!("1800000000.{id}"), "metadata": message["metadata"] });
+            posted.entry(thread.to_owned()).or_default().push(kept);
+        }
+    }
+
+    /// What was posted in the thread that a request asks for.
+    fn found(&self, path: &str) -> Vec<Value> {
+        let thread = path.split(['?', '&']).find_map(|pair| pair.strip_prefix("ts="));
+        let arrived = self.arrived.lock().unwrap();
+        let posted = arrived.posted.as_ref().zip(thread);
+        posted
+            .and_then(|(posted, thread)| posted.get(thread))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn arrived(&self, id: &str) {
+        let id: usize = id.parse().unwrap();
+        let now = Instant::now();
+        let mut arrived = self.arrived.lock().unwrap();
+        arrived.latest = Some(now);
+        let Some(place) = arrived.at.get_mut(id) else {
+            return;
+        };
+        if place.is_some() {
+            arrived.again += 1;
+            return;
+        }
+        *place = Some(now);
+        arrived.answered += 1;
+        if arrived.answered == arrived.at.len() {
+            self.all.notify_waiters();
+        }
+    }
+}
+
+/// Tells a server that an answer was sent, again and again until it takes it.
+async fn tell(server: SocketAddr, id: String, mark: String) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if exchange(&mut None, server, &Platform::status(&id, &mark))
+            .await
+            .is_ok()
+        {
+            return;
+        }
+    }
+}
+
+/// What Slack answers to the methods that tell who and where somebody is.
+fn known(method: &str) -> &'static str {
+    match method {
+        "auth.test" => {
+            r#"{"ok":true,"url":"https://bench.slack.com/","team":"Bench","user":"bench","team_id":"T00BENCH","user_id":"U00BENCHBOT","bot_id":"B00BENCHBOT","is_enterprise_install":false}"#
+        }
+        "users.info" => {
+            r#"{"ok":true,"user":{"id":"U00WRITER01","team_id":"T00BENCH","name":"writer","real_name":"Bench Writer","is_bot":false,"tz":"Europe/Berlin","profile":{"display_name":"writer","real_name":"Bench Writer"}}}"#
+        }
+        "bots.info" => {
+            r#"{"ok":true,"bot":{"id":"B00BENCHBOT","app_id":"A00BENCHAPP","user_id":"U00BENCHBOT","name":"bench"}}"#
+        }
+        "conversations.info" => {
+            r#"{"ok":true,"channel":{"id":"C00BENCHCHAN","name":"bench","is_channel":true,"is_im":false,"is_private":false,"is_member":true}}"#
+        }
+        "conversations.members" => {
+            r#"{"ok":true,"members":["U00WRITER01","U00BENCHBOT"],"response_metadata":{"next_cursor":""}}"#
+        }
+        // Statuses, reactions and the like: only whether it worked is read.
+        _ => r#"{"ok":true}"#,
     }
 }

@@ -18,6 +18,7 @@ pub struct Unverified {
 #[derive(Debug)]
 pub struct Verified {
     body: Bytes,
+    signer: usize,
 }
 
 impl Verified {
@@ -25,7 +26,12 @@ impl Verified {
     /// secret token. The connection vouches for it; nothing that comes over it is signed. Not for anything that was
     /// posted to us.
     pub(in crate::channel) fn by_our_connection(body: Bytes) -> Self {
-        Self { body }
+        Self { body, signer: 0 }
+    }
+
+    /// Which of the secrets it was signed with: its place among those that [`Unverified::verify`] got.
+    pub fn signer(&self) -> usize {
+        self.signer
     }
 
     /// The raw bytes.
@@ -56,16 +62,19 @@ impl Unverified {
     pub fn verify(self, secrets: &[SecretString], prefix: &[&[u8]], signature: &str) -> Option<Verified> {
         let claimed = decode_hex(signature)?;
         // No early return: which of the secrets fits shows in no time either.
-        let mut fits = false;
-        for secret in secrets {
+        let mut signer = None;
+        for (index, secret) in secrets.iter().enumerate() {
             let mut mac = keyed(secret);
             for part in prefix {
                 mac.update(part);
             }
             mac.update(&self.body);
-            fits |= mac.verify_slice(&claimed).is_ok();
+            if mac.verify_slice(&claimed).is_ok() {
+                signer = signer.or(Some(index));
+            }
         }
-        fits.then_some(Verified { body: self.body })
+        let body = self.body;
+        signer.map(|signer| Verified { body, signer })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -9,11 +10,13 @@ use tokio::sync::watch;
 
 use super::{ConfigFile, Usage, output};
 use crate::agent::livechatai;
+use crate::app::{self, Overrides};
 use crate::config;
 use crate::demo::exchange::{self, Verdict};
 use crate::demo::journal::{Entry, Journal};
+use crate::demo::page::{self, Page};
 use crate::demo::transcript::{self, Style, Transcript};
-use crate::demo::{Demo, Stage};
+use crate::demo::{Demo, Stage, reachable};
 use crate::lifecycle::Signals;
 use crate::telemetry;
 
@@ -30,7 +33,7 @@ const AGENT_VARIABLES: &str = "CHATBRIDGE__AGENT__";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  chatbridge demo                                      see it work, then write to it yourself
+  chatbridge demo                                      see it work, then write to it yourself, in the browser
   chatbridge simulate slack \"Do you repair zips?\"      write to it, from another terminal
   chatbridge demo --exit                               prove that it works, by its status
   CHATBRIDGE__AGENT__API_KEY=… CHATBRIDGE__AGENT__AGENT_ID=… chatbridge demo
@@ -46,31 +49,54 @@ pub struct Args {
     /// Where the daemon listens; port 0 is any free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     bind: SocketAddr,
+    /// Where the page is served on which you can write; port 0 is any free one.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0",
+        conflicts_with = "exit"
+    )]
+    page: SocketAddr,
+    /// Be the daemon of a demo with this configuration, until standard input ends.
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["exit", "bind", "page", "config"])]
+    bridge: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigFile,
 }
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(file) = &args.bridge {
+        return be_the_bridge(file).await;
+    }
     let real = real_agent(&args.config)?;
     let mut signals = Signals::listen()?;
     let stage = Stage::set_up().await?;
     let settings = stage.settings(args.bind, real.clone())?;
     telemetry::init(&settings.log);
     let patience = settings.agent.timeout.saturating_add(MARGIN);
+    let starting = async {
+        if args.exit {
+            stage.start(settings).await
+        } else {
+            stage.start_apart(args.bind, real.as_ref()).await
+        }
+    };
     let mut demo = tokio::select! {
-        demo = stage.start(settings) => demo?,
+        demo = starting => demo?,
         _ = signals.next() => return Ok(()),
     };
+    let page = page::serve(&demo, args.page, real.is_some()).await;
+    let page = page.with_context(|| format!("the page cannot be served on {}", args.page))?;
     let mut printer = Printer::new(&demo.journal);
-    introduce(&printer, demo.daemon.public_addr, real.as_ref())?;
+    introduce(&printer, demo.public_addr, real.as_ref())?;
     let verdict = tokio::select! {
         verdict = exchange::play(&demo, patience) => verdict,
         error = printer.follow() => return Err(error),
         _ = signals.next() => return stop(demo).await,
     };
     printer.catch_up()?;
-    conclude(&printer, &verdict, args.exit)?;
+    conclude(&printer, &verdict, page.as_ref())?;
     if !args.exit {
         stay(&mut demo, &mut printer, &mut signals).await?;
     }
@@ -129,7 +155,27 @@ fn introduce(
     ))
 }
 
-fn conclude(printer: &Printer, verdict: &Verdict, exit: bool) -> anyhow::Result<()> {
+/// The daemon of a demo, as the demo starts it: until a signal, or until nobody holds the other end of its input.
+async fn be_the_bridge(file: &Path) -> anyhow::Result<()> {
+    let settings = config::load(Some(file))?;
+    telemetry::init(&settings.log);
+    let mut signals = Signals::listen()?;
+    let (ended, mut input) = watch::channel(false);
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        ended.send_replace(true);
+    });
+    let mut running = app::start(settings, Overrides::default()).await?;
+    tokio::select! {
+        _ = signals.next() => {}
+        _ = input.wait_for(|ended| *ended) => {}
+        ended = running.ended() => ended?,
+    }
+    running.stop().await?;
+    Ok(())
+}
+
+fn conclude(printer: &Printer, verdict: &Verdict, page: Option<&Page>) -> anyhow::Result<()> {
     output::line("")?;
     if verdict.missing.is_empty() {
         printer.say(&format!(
@@ -144,15 +190,18 @@ fn conclude(printer: &Printer, verdict: &Verdict, exit: bool) -> anyhow::Result<
             .iter()
             .try_for_each(|missing| printer.say(&format!("- {missing}")))?;
     }
-    if exit {
+    let Some(page) = page else {
         return Ok(());
-    }
+    };
     let us = ourselves();
     output::line(&format!(
-        "\nNow write yourself, from another terminal:\n  \
+        "\nNow write yourself, and make the neighbours fail, in a browser:\n  \
+         http://{}\n\
+         Or from another terminal:\n  \
          {us} simulate slack \"Do you repair zips?\"\n  \
          {us} simulate whatsapp \"How long does shipping take?\"\n\
          Ctrl-C ends the demo.",
+        reachable(page.address)
     ))
 }
 

@@ -1,10 +1,13 @@
 //! The commands.
 
+pub mod backup;
 pub mod check;
 pub mod completions;
+mod confirm;
 pub mod dead;
 pub mod demo;
 pub mod migrate;
+mod moment;
 mod output;
 mod progress;
 pub mod serve;
@@ -23,6 +26,7 @@ use thiserror::Error;
 use crate::config::{self, ConfigError, Settings};
 use crate::domain::{Clock, SystemClock, Time};
 use crate::store::{self, Mode, Store, StoreError};
+use crate::telemetry::lines;
 
 /// A bridge between a LiveChatAI agent and the places where people write: Slack and WhatsApp.
 #[derive(Debug, Parser)]
@@ -51,7 +55,9 @@ enum Command {
     Simulate(simulate::Args),
     /// Bring the database up to date.
     Migrate(migrate::Args),
-    /// Look at the threads, and change them.
+    /// Copy the database while the daemon runs.
+    Backup(backup::Args),
+    /// Look at the threads, change them, erase them.
     Threads(threads::Args),
     /// Look at what could not be answered or delivered, and try it again.
     Dead(dead::Args),
@@ -74,6 +80,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
         Command::Threads(args) => threads::run(args).await,
         Command::Dead(args) => dead::run(args).await,
         Command::Slack(args) => slack::run(&args),
@@ -99,7 +106,7 @@ pub fn explain(error: &anyhow::Error) -> ExitCode {
         error.problems.iter().for_each(|problem| eprintln!("  {problem}"));
         return ExitCode::from(2);
     }
-    eprintln!("error: {}", sentence(error));
+    eprintln!("error: {}", lines::written_out(&sentence(error)));
     if error.is::<Usage>() {
         ExitCode::from(2)
     } else {
@@ -136,6 +143,16 @@ impl ConfigFile {
     pub fn load(&self) -> Result<Settings, ConfigError> {
         config::load(self.config.as_deref())
     }
+}
+
+/// What the commands about threads and dead letters take.
+#[derive(Debug, Args)]
+struct Common {
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 /// Opens the store for a command, beside a daemon that may be running.
@@ -206,6 +223,19 @@ mod tests {
             ErrorKind::InvalidValue
         );
         assert_eq!(refused(&["dead", "purge"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(
+            refused(&["dead", "purge", "--limit", "3"]),
+            ErrorKind::MissingRequiredArgument
+        );
+        assert_eq!(refused(&["threads", "erase"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(
+            refused(&["threads", "erase", "some-id", "--person", "15550001111"]),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(
+            refused(&["dead", "list", "--since", "yesterday"]),
+            ErrorKind::ValueValidation
+        );
         assert_eq!(
             refused(&["dead", "replay", "some-id", "--all"]),
             ErrorKind::ArgumentConflict

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::telemetry::lines;
+
 /// The narrowest that a column is made.
 const NARROWEST: usize = 6;
 
@@ -16,7 +18,7 @@ pub(super) fn line(text: &str) -> anyhow::Result<()> {
 
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    line(&serde_json::to_string_pretty(value)?)
+    line(&lines::tame_json(&serde_json::to_string_pretty(value)?))
 }
 
 /// Prints a table: on a terminal as wide as that is, elsewhere whole.
@@ -47,7 +49,7 @@ pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// The text without what a terminal would obey: strangers wrote it.
 pub(super) fn tame(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if lines::steers(c) { ' ' } else { c })
         .collect()
 }
 

@@ -303,7 +303,7 @@ impl Daemon {
         {
             eprintln!("note: the demo's transcript will not show the message: the demo {failure}");
         }
-        output::line(&format!("{what}  ->  {}", self.url))?;
+        output::line(&output::tame(&format!("{what}  ->  {}", self.url)))?;
         let acknowledged = match Postman::new(&self.url)?.post(signed).await {
             Ok(acknowledged) => acknowledged,
             Err(failure @ Failure::NotSent(_)) => {

@@ -1,11 +1,10 @@
 //! `chatbridge whatsapp`.
 
-use std::io::{self, IsTerminal, Write};
-
 use anyhow::anyhow;
 use clap::Subcommand;
 
 use super::check::whatsapp::list;
+use super::confirm::{confirmed, may_ask};
 use super::{ConfigFile, Usage, output};
 use crate::channel::whatsapp::setup::{self, Change, Setup};
 use crate::config::Settings;
@@ -94,14 +93,11 @@ async fn set_up(settings: &Settings, ids: &Ids, yes: bool) -> anyhow::Result<()>
             output::line(&format!("  - {}", output::tame(&change.to_string())))?;
         }
     }
-    if !yes && !io::stdin().is_terminal() {
-        let words = "nothing was changed: setup asks first; without a terminal say --yes";
-        return Err(Usage(words.to_owned()).into());
-    }
+    may_ask(yes, "nothing was changed: setup asks first")?;
     if changes.is_empty() {
         return verdict(&list(&survey));
     }
-    if !yes && !confirmed(changes.len())? {
+    if !yes && !confirmed(&question(changes.len()))? {
         return Err(anyhow!("nothing was changed"));
     }
     make(&setup, &changes).await?;
@@ -163,16 +159,11 @@ fn verdict(checks: &[super::check::Check]) -> anyhow::Result<()> {
     ))
 }
 
-fn confirmed(count: usize) -> io::Result<bool> {
-    let these = if count == 1 {
-        "this change".to_owned()
-    } else {
-        format!("these {count} changes")
-    };
-    write!(io::stderr(), "\nMake {these} at Meta? [y/N] ")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+fn question(count: usize) -> String {
+    if count == 1 {
+        return "\nMake this change at Meta?".to_owned();
+    }
+    format!("\nMake these {count} changes at Meta?")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Every key that the operator may set, in one table: the checks, the shipped files and a reference all come from it.
 
 mod channels;
+mod telling;
 
 use std::time::Duration;
 
@@ -150,42 +151,8 @@ pub const SECTIONS: &[Section] = &[
             ),
         ],
     },
-    Section {
-        name: "log",
-        channel: false,
-        doc: "The log, on standard error.",
-        keys: &[
-            set(
-                "level",
-                Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
-                "\"info\"",
-                "How much is said: off, error, warn, info, debug or trace.",
-            ),
-            set(
-                "format",
-                Kind::Choice(&["text", "json"]),
-                "\"text\"",
-                "text for people, json for collectors.",
-            ),
-        ],
-    },
-    Section {
-        name: "telemetry",
-        channel: false,
-        doc: "Traces by OpenTelemetry.",
-        keys: &[
-            unset(
-                "otlp_endpoint",
-                Kind::Url,
-                "Where a collector takes OTLP over HTTP, such as http://127.0.0.1:4318. Without one nothing is traced.",
-            ),
-            unset(
-                "otlp_header",
-                Kind::Secret,
-                "A header for the collector, NAME: VALUE.",
-            ),
-        ],
-    },
+    telling::LOG,
+    telling::TELEMETRY,
     Section {
         name: "store",
         channel: false,
@@ -210,6 +177,19 @@ pub const SECTIONS: &[Section] = &[
                 "secret_key",
                 Kind::Keys,
                 "Encrypts tokens: 32 bytes in base64, a list to rotate. On SQLite a key is made beside the database if there is none.",
+            ),
+            unset(
+                "text_key",
+                Kind::Keys,
+                "Encrypts the text of messages and answers: 32 bytes in base64, a list to rotate. Without it they stand as they are.",
+            ),
+            unset(
+                "retention_days",
+                Kind::Count {
+                    least: 1,
+                    most: 36_500,
+                },
+                "So many days after its end the text of a message or answer is removed. Unset: it stays.",
             ),
         ],
     },

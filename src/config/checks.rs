@@ -193,6 +193,16 @@ fn installing(gathered: &Gathered, problems: &mut Vec<Problem>) {
     if there(id) && !there(address) {
         wanted(id, address, "the address to which Slack sends people back");
     }
+    let server = gathered.entries.get(&("store", "url")).and_then(text);
+    let server = server.is_some_and(|url| !url.starts_with("sqlite:"));
+    let key = ("store", "secret_key");
+    if there(id) && server && !there(key) {
+        wanted(
+            id,
+            key,
+            "which encrypts the tokens in a PostgreSQL database (openssl rand -base64 32)",
+        );
+    }
 }
 
 /// Suggestions are an agent's, reactions a plain bot's.

@@ -12,6 +12,7 @@ pub mod kind;
 mod nearest;
 mod problem;
 mod settings;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub use problem::{ConfigError, Problem};
 pub use settings::Settings;
+pub use shown::Shown;
 
 use gather::Gathered;
 use kind::Kind;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::telemetry::lines::written_out;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -15,10 +17,12 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(key: impl Into<String>, origin: impl Into<String>, message: impl Into<String>) -> Self {
+        // Names that nobody knows are repeated as they were written: they must not steer the terminal that shows them.
+        let plain = |text: String| written_out(&text).into_owned();
         Self {
-            key: key.into(),
-            origin: origin.into(),
-            message: message.into(),
+            key: plain(key.into()),
+            origin: plain(origin.into()),
+            message: plain(message.into()),
         }
     }
 }

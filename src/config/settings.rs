@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use super::catalogue::{self, CHANNELS};
 use super::gather::Gathered;
 use super::problem::Problem;
+use super::shown::{self, Shown};
 use crate::agent::livechatai;
 use crate::channel::{registry, whatsapp};
 use crate::domain::routing::{Routes, Rule};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub retry: RetrySettings,
     /// Section `messages`.
     pub messages: Texts,
+    /// All keys as an operator may look at them.
+    pub shown: Vec<Shown>,
 }
 
 impl Settings {
@@ -85,6 +88,7 @@ pub(super) fn build(gathered: &Gathered) -> Result<Settings, Problem> {
         turn: section(gathered, "turn")?,
         retry: section(gathered, "retry")?,
         messages: section(gathered, "messages")?,
+        shown: shown::all(gathered),
     })
 }
 

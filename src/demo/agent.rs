@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::faq;
+use super::journal::Platform;
+use super::scene::{AgentMood, Scene};
 use super::server::{self, Server};
 
 /// The agent's id.
@@ -26,6 +28,7 @@ pub struct DemoAgent(Arc<Shared>);
 
 struct Shared {
     key: String,
+    scene: Scene,
     conversations: Mutex<HashMap<String, Conversation>>,
 }
 
@@ -36,16 +39,16 @@ struct Conversation {
     messages: Vec<Value>,
 }
 
-impl Default for DemoAgent {
-    fn default() -> Self {
+impl DemoAgent {
+    /// An agent that nobody has asked yet.
+    pub fn new(scene: Scene) -> Self {
         Self(Arc::new(Shared {
             key: format!("demo-{}", server::secret()),
+            scene,
             conversations: Mutex::default(),
         }))
     }
-}
 
-impl DemoAgent {
     /// The key of the account.
     pub fn key(&self) -> &str {
         &self.0.key
@@ -86,30 +89,60 @@ async fn ask(State(agent): State<DemoAgent>, headers: HeaderMap, body: String) -
         Err(refusal) => return refusal,
     };
     let integration = asked["integrationType"].as_str().unwrap_or_default();
-    let mut conversations = agent.conversations();
-    let id = match asked["conversationId"].as_str() {
-        Some(id) if conversations.contains_key(id) => id.to_owned(),
-        Some(_) => return unknown_conversation(),
-        None => fresh_id("conv"),
+    let platform = match integration {
+        "SLACK" => Platform::Slack,
+        _ => Platform::WhatsApp,
     };
-    let conversation = conversations.entry(id.clone()).or_insert_with(|| Conversation {
-        contact: fresh_id("contact"),
-        integration: integration.to_owned(),
-        messages: Vec::new(),
-    });
-    let answer = faq::answer(question, &conversation.questions());
-    let (asked_id, answer_id) = (fresh_id("msg"), fresh_id("msg"));
-    conversation.add(&asked_id, "user", question);
-    conversation.add(&answer_id, "assistant", &answer.text);
-    let links: Vec<_> = answer
-        .sources
-        .iter()
-        .map(|link| json!({"link": link, "type": "WEBSITE"}))
-        .collect();
-    success(&json!({
-        "conversationId": id, "contactId": conversation.contact, "response": answer.text, "messageId": asked_id,
-        "responseMessageId": answer_id, "links": links,
-    }))
+    let scene = &agent.0.scene;
+    let ways = scene.ways.asked(platform, question);
+    match scene.moods().agent {
+        AgentMood::Well => {}
+        AgentMood::Slow => scene.think().await,
+        AgentMood::Down => {
+            scene.ways.agent_said(&ways, Some("503: the agent is down"));
+            return refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Service unavailable",
+                "UNAVAILABLE",
+            );
+        }
+    }
+    let reply = agent.answer(&asked, question, integration);
+    if reply.0.is_success() {
+        scene.ways.agent_said(&ways, None);
+    } else {
+        scene.ways.agent_said(&ways, Some(reply.0.as_str()));
+    }
+    reply
+}
+
+impl DemoAgent {
+    fn answer(&self, asked: &Value, question: &str, integration: &str) -> Reply {
+        let mut conversations = self.conversations();
+        let id = match asked["conversationId"].as_str() {
+            Some(id) if conversations.contains_key(id) => id.to_owned(),
+            Some(_) => return unknown_conversation(),
+            None => fresh_id("conv"),
+        };
+        let conversation = conversations.entry(id.clone()).or_insert_with(|| Conversation {
+            contact: fresh_id("contact"),
+            integration: integration.to_owned(),
+            messages: Vec::new(),
+        });
+        let answer = faq::answer(question, &conversation.questions());
+        let (asked_id, answer_id) = (fresh_id("msg"), fresh_id("msg"));
+        conversation.add(&asked_id, "user", question);
+        conversation.add(&answer_id, "assistant", &answer.text);
+        let links: Vec<_> = answer
+            .sources
+            .iter()
+            .map(|link| json!({"link": link, "type": "WEBSITE"}))
+            .collect();
+        success(&json!({
+            "conversationId": id, "contactId": conversation.contact, "response": answer.text, "messageId": asked_id,
+            "responseMessageId": answer_id, "links": links,
+        }))
+    }
 }
 
 /// The question, if what was posted has all that it needs.
@@ -213,7 +246,7 @@ mod tests {
 
     async fn agent() -> (DemoAgent, Server) {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let agent = DemoAgent::default();
+        let agent = DemoAgent::new(Scene::default());
         let server = agent.serve().await.unwrap();
         (agent, server)
     }
@@ -253,7 +286,7 @@ mod tests {
     #[tokio::test]
     async fn refuses_what_the_service_refuses() {
         let (agent, server) = agent().await;
-        let stranger = DemoAgent::default();
+        let stranger = DemoAgent::new(Scene::default());
         assert_eq!(post(&stranger, &server, &question("Hi")).await.0, 401);
         let with = |key: &str, value: &str| {
             let mut asked = question("Hi");

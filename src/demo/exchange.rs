@@ -21,6 +21,24 @@ pub struct Verdict {
     pub missing: Vec<String>,
 }
 
+/// A person on WhatsApp.
+pub(super) fn carla() -> Person {
+    Person {
+        name: "Carla".to_owned(),
+        phone: Some("15550100142".to_owned()),
+        user_id: Some("US.4810027736150946".to_owned()),
+    }
+}
+
+/// A person on WhatsApp who keeps the phone number private.
+pub(super) fn dana() -> Person {
+    Person {
+        name: "Dana".to_owned(),
+        phone: None,
+        user_id: Some("NO.2960418875301147".to_owned()),
+    }
+}
+
 /// Plays the exchange. An answer may take as long as `patience`.
 pub async fn play(demo: &Demo, patience: Duration) -> Verdict {
     let mut play = Play {
@@ -68,16 +86,7 @@ impl Play<'_> {
 
     /// Two messages at once, for one answer; and a person who keeps the phone number private.
     async fn whatsapp(&mut self) {
-        let carla = Person {
-            name: "Carla".to_owned(),
-            phone: Some("15550100142".to_owned()),
-            user_id: Some("US.4810027736150946".to_owned()),
-        };
-        let dana = Person {
-            name: "Dana".to_owned(),
-            phone: None,
-            user_id: Some("NO.2960418875301147".to_owned()),
-        };
+        let (carla, dana) = (carla(), dana());
         self.write_whatsapp(&carla, "Hi! Is the Skarv jacket waterproof?")
             .await;
         let burst = self.write_whatsapp(&carla, "And do you ship to Norway?").await;

@@ -14,10 +14,11 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
-use super::journal::{Journal, Place, Platform, Said};
+use super::journal::{Place, Platform, Said};
+use super::scene::Scene;
 use super::server::{self, Server};
 use super::webhooks::whatsapp::{self as webhooks, Number, Person, Sent};
-use super::webhooks::{Acknowledged, Postman};
+use super::webhooks::{Acknowledged, Postman, Signed};
 use crate::outbound::Failure;
 
 /// Meta's id of the business's number, and the number as people dial it (one that is reserved for fiction).
@@ -29,9 +30,10 @@ const LONGEST_TEXT: usize = 4096;
 /// The longest `biz_opaque_callback_data`, in bytes (Meta, "Messages").
 const LONGEST_OPAQUE: usize = 512;
 
-/// Codes of the Graph API (Meta, "Error codes"): the token, a parameter.
+/// Codes of the Graph API (Meta, "Error codes"): the token, a parameter, the number of messages.
 const BAD_TOKEN: u32 = 190;
 const BAD_PARAMETER: u32 = 100;
+const LIMITED: u32 = 130_429;
 
 /// What the webhooks tell of every message, in order.
 const STAGES: [&str; 2] = ["sent", "delivered"];
@@ -44,19 +46,19 @@ struct Shared {
     token: String,
     app_secret: SecretString,
     verify_token: String,
-    journal: Journal,
+    scene: Scene,
     postman: OnceLock<Postman>,
     statuses: TaskTracker,
 }
 
 impl Graph {
-    /// A number that nobody has written to yet. Its people's and the business's words go into the journal.
-    pub fn new(journal: Journal) -> Self {
+    /// A number that nobody has written to yet. Its people's and the business's words go into the scene's journal.
+    pub fn new(scene: Scene) -> Self {
         Self(Arc::new(Shared {
             token: format!("EAAdemo{}", server::secret()),
             app_secret: SecretString::from(server::secret()),
             verify_token: server::secret(),
-            journal,
+            scene,
             postman: OnceLock::new(),
             statuses: TaskTracker::new(),
         }))
@@ -108,8 +110,17 @@ impl Graph {
     ) -> Result<(Option<Said>, Acknowledged), Failure> {
         let webhook = webhooks::text(&Self::number(), person, text);
         let said = self.seen(&webhook).pop();
-        let signed = webhooks::sign(&self.0.app_secret, webhooks::bytes(&webhook));
-        Ok((said, postman.post(signed).await?))
+        let told = postman.post(self.sign(&webhook)).await?;
+        if let Some(said) = &said {
+            let ways = &self.0.scene.ways;
+            ways.acknowledged(&said.id, told.status.as_u16(), told.took);
+        }
+        Ok((said, told))
+    }
+
+    /// A webhook, signed.
+    pub fn sign(&self, webhook: &Value) -> Signed {
+        webhooks::sign(&self.0.app_secret, webhooks::bytes(webhook))
     }
 
     /// Writes down the texts of a webhook, as if they had been written here.
@@ -142,9 +153,11 @@ impl Graph {
         let place = place(number, person);
         // Who wrote here before is still called the same.
         let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
-        let name = name.or_else(|| self.0.journal.writer(&place.key));
+        let Scene { journal, ways, .. } = &self.0.scene;
+        let name = name.or_else(|| journal.writer(&place.key));
         let name = name.unwrap_or_else(|| person.to_owned());
-        Some(self.0.journal.person(&name, place, id, text))
+        ways.begun(&place, id, &name, text);
+        Some(journal.person(&name, place, id, text))
     }
 
     /// Waits until the daemon was told how every message fares; false if the time is over before.
@@ -159,12 +172,11 @@ impl Graph {
         let Some(postman) = self.0.postman.get().cloned() else {
             return;
         };
-        let secret = self.0.app_secret.clone();
+        let graph = self.clone();
         self.0.statuses.spawn(async move {
             for stage in STAGES {
                 let webhook = webhooks::status(&Self::number(), &sent, stage);
-                let signed = webhooks::sign(&secret, webhooks::bytes(&webhook));
-                match postman.post(signed).await {
+                match postman.post(graph.sign(&webhook)).await {
                     Ok(told) if told.status.is_success() => {}
                     Ok(told) => tracing::warn!(status = %told.status, "the daemon does not take a status"),
                     // It is being stopped, and nobody waits for the news.
@@ -191,7 +203,11 @@ async fn messages(
         return parameter("Unsupported post request", "There is no such phone number.");
     }
     let message = serde_json::from_str(&body).unwrap_or(Value::Null);
+    if message["status"] == "read" {
+        return graph.mark_read(&message);
+    }
     match read(&message) {
+        Ok((sent, _)) if graph.0.scene.moods().whatsapp_limited => graph.too_many(&number, &sent),
         Ok((sent, text)) => {
             let contact = sent
                 .to
@@ -204,14 +220,44 @@ async fn messages(
             let answer = json!({
                 "messaging_product": "whatsapp", "contacts": [told], "messages": [{"id": sent.wamid}],
             });
-            graph
-                .0
-                .journal
-                .answer(place(&number, contact), &sent.wamid, &text);
+            let (place, Scene { journal, ways, .. }) = (place(&number, contact), &graph.0.scene);
+            journal.answer(place.clone(), &sent.wamid, &text);
+            ways.delivered(&place.key);
             graph.tell(sent);
             (StatusCode::OK, Json(answer))
         }
         Err(details) => parameter("Invalid parameter", details),
+    }
+}
+
+impl Graph {
+    /// The person sees that the message was read.
+    fn mark_read(&self, message: &Value) -> Reply {
+        match message["message_id"].as_str() {
+            Some(id) if !id.is_empty() => {
+                self.0.scene.ways.read(id);
+                (StatusCode::OK, Json(json!({"success": true})))
+            }
+            _ => parameter("Invalid parameter", "The parameter message_id is required."),
+        }
+    }
+
+    /// Refuses a message for the number of messages.
+    fn too_many(&self, number: &str, sent: &Sent) -> Reply {
+        let person = sent
+            .to
+            .as_deref()
+            .or(sent.recipient.as_deref())
+            .unwrap_or_default();
+        let note = "130429: WhatsApp asks for a pause, each time a longer one";
+        self.0.scene.ways.limited(&place(number, person).key, note);
+        let message = "(#130429) Rate limit hit";
+        refusal(
+            StatusCode::TOO_MANY_REQUESTS,
+            LIMITED,
+            message,
+            "Too many messages.",
+        )
     }
 }
 

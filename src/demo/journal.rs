@@ -1,7 +1,7 @@
 //! What was said on the simulated platforms, in order: what the transcript shows and what a waiting person looks at.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -56,6 +56,8 @@ pub struct Entry {
     pub text: String,
     /// For an answer: how long the person had waited for it since the last thing that they wrote there.
     pub took: Option<Duration>,
+    /// When.
+    pub when: SystemTime,
     at: Instant,
 }
 
@@ -90,6 +92,7 @@ impl Journal {
                     id: id.to_owned(),
                     text: text.to_owned(),
                     took: None,
+                    when: SystemTime::now(),
                     at: Instant::now(),
                 });
             }
@@ -117,6 +120,7 @@ impl Journal {
                 id: id.to_owned(),
                 text: text.to_owned(),
                 took,
+                when: SystemTime::now(),
                 at,
             });
         });

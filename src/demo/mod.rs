@@ -2,20 +2,25 @@
 //! machine.
 //!
 //! `slack` and `graph` are the platforms and `agent` with its `faq` the agent: each checks the calls it gets as the
-//! real one does. Their people write by `webhooks`, signed as the real ones are. What everybody says stands in the
-//! `journal`; `exchange` is a conversation that proves that all of it works, and `transcript` shows it. `state` tells
-//! other processes where a demo runs.
+//! real one does. Their people write by `webhooks`, signed as the real ones are. What they share is the `scene`: what
+//! everybody says stands in the `journal`, and how each message goes its way in `ways`. `exchange` is a conversation
+//! that proves that all of it works, and `transcript` shows it; `page` shows the same in a browser, where one can take
+//! part. `bridge` is the daemon, and `state` tells other processes where a demo runs.
 
 pub mod agent;
+pub mod bridge;
 pub mod exchange;
 mod faq;
 pub mod graph;
 pub mod journal;
+pub mod page;
+pub mod scene;
 pub mod server;
 pub mod slack;
 pub mod state;
 mod told;
 pub mod transcript;
+pub mod ways;
 pub mod webhooks;
 
 use std::fs::Permissions;
@@ -30,11 +35,13 @@ use tempfile::TempDir;
 use thiserror::Error;
 
 use crate::agent::livechatai;
-use crate::app::{self, Overrides, Running, StartError};
+use crate::app::{self, Overrides, StartError};
 use crate::config::{self, ConfigError, Settings};
 use agent::DemoAgent;
+use bridge::{Apart, Bridge, BridgeError};
 use graph::Graph;
 use journal::Journal;
+use scene::Scene;
 use server::Server;
 use slack::Slack;
 use state::DemoState;
@@ -55,6 +62,9 @@ pub enum DemoError {
     /// The daemon does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The daemon's process does not start.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
     /// Nobody can call the daemon.
     #[error("cannot prepare calls: {0}")]
     Client(#[from] reqwest::Error),
@@ -63,9 +73,18 @@ pub enum DemoError {
     Silent,
 }
 
+/// Where the daemon's configuration stands, if it is a process of its own.
+const CONFIGURATION: &str = "chatbridge.toml";
+
+/// What the environment names the log's section by: the only one that counts in a demo.
+const LOG_VARIABLES: &str = "CHATBRIDGE__LOG__";
+
+/// When the agent is asked again in a demo that is watched: sooner than by default, because somebody waits to see it.
+const WATCHED_RETRIES: &str = "[retry]\nagent = [\"1s\", \"2s\", \"4s\", \"8s\", \"15s\", \"30s\", \"1m\"]\n";
+
 /// The services around the daemon, before it runs.
 pub struct Stage {
-    journal: Journal,
+    scene: Scene,
     slack: Slack,
     graph: Graph,
     agent: DemoAgent,
@@ -77,33 +96,38 @@ pub struct Stage {
 pub struct Demo {
     /// What everybody says.
     pub journal: Journal,
+    /// What the services share; the journal is of it.
+    pub scene: Scene,
     /// The simulated Slack.
     pub slack: Slack,
     /// The simulated WhatsApp.
     pub graph: Graph,
     /// The daemon.
-    pub daemon: Running,
+    pub daemon: Bridge,
+    /// Where the platforms reach it.
+    pub public_addr: SocketAddr,
     /// Brings what people write to the daemon.
     pub postman: Postman,
-    _servers: Vec<Server>,
+    #[expect(dead_code, reason = "they serve until they are dropped")]
+    servers: Vec<Server>,
     // Last, so that it is removed when nobody writes into it any more.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stage {
     /// Starts the services.
     pub async fn set_up() -> Result<Self, DemoError> {
-        let journal = Journal::default();
-        let slack = Slack::new(journal.clone());
-        let graph = Graph::new(journal.clone());
-        let agent = DemoAgent::default();
+        let scene = Scene::default();
+        let slack = Slack::new(scene.clone());
+        let graph = Graph::new(scene.clone());
+        let agent = DemoAgent::new(scene.clone());
         Ok(Self {
             servers: [slack.serve().await?, graph.serve().await?, agent.serve().await?],
             folder: tempfile::Builder::new()
                 .prefix(state::FOLDER)
                 .permissions(Permissions::from_mode(0o700))
                 .tempdir()?,
-            journal,
+            scene,
             slack,
             graph,
             agent,
@@ -117,10 +141,8 @@ impl Stage {
         bind: SocketAddr,
         real: Option<livechatai::Settings>,
     ) -> Result<Settings, ConfigError> {
-        let ours = std::env::vars_os().filter(|(name, _)| {
-            name.to_str()
-                .is_some_and(|name| name.starts_with("CHATBRIDGE__LOG__"))
-        });
+        let ours = std::env::vars_os()
+            .filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with(LOG_VARIABLES)));
         let mut settings = config::parse("the demo's settings", &self.toml(bind), ours)?;
         if let Some(real) = real {
             settings.agent = real;
@@ -135,12 +157,11 @@ impl Stage {
             let line = |(key, value): &(&str, &str)| format!("{key} = {}\n", Value::from(*value));
             format!("[{name}]\n{}", pairs.iter().map(line).collect::<String>())
         };
-        let database = format!("sqlite://{}", self.folder.path().join("chatbridge.db").display());
         [
             table("server", &[("bind", &bind.to_string()), ("shutdown_grace", "5s")]),
             table("admin", &[("bind", "127.0.0.1:0")]),
             table("log", &[("level", "warn")]),
-            table("store", &[("url", &database)]),
+            table("store", &[("url", &database(&self.folder))]),
             table(
                 "agent",
                 &[
@@ -171,14 +192,35 @@ impl Stage {
         .join("\n")
     }
 
-    /// Starts the daemon, and waits until it has introduced itself to Slack.
+    /// Starts the daemon within this process, and waits until it has introduced itself to Slack.
     pub async fn start(self, settings: Settings) -> Result<Demo, DemoError> {
-        let daemon = app::start(settings, Overrides::default()).await?;
-        let postman = Postman::new(&format!("http://{}", reachable(daemon.public_addr)))?;
+        let running = app::start(settings, Overrides::default()).await?;
+        let address = running.public_addr;
+        self.introduced(Bridge::Within(Box::new(running)), address).await
+    }
+
+    /// Starts the daemon as a process of its own, and waits until it has introduced itself to Slack. A `real` agent
+    /// takes the place of the demo's.
+    pub async fn start_apart(
+        self,
+        bind: SocketAddr,
+        real: Option<&livechatai::Settings>,
+    ) -> Result<Demo, DemoError> {
+        let address = bridge::settled(bind);
+        let file = self.folder.path().join(CONFIGURATION);
+        std::fs::write(&file, format!("{}\n{WATCHED_RETRIES}", self.toml(address)))?;
+        let environment = real.map(variables).unwrap_or_default();
+        let daemon = Apart::new(address, file, environment);
+        daemon.start().await?;
+        self.introduced(Bridge::Apart(daemon), address).await
+    }
+
+    async fn introduced(self, daemon: Bridge, address: SocketAddr) -> Result<Demo, DemoError> {
+        let postman = Postman::new(&format!("http://{}", reachable(address)))?;
         self.graph.subscribe(postman.clone());
         let (told, told_token) = told::serve(self.slack.clone(), self.graph.clone()).await?;
         let state = DemoState {
-            address: reachable(daemon.public_addr),
+            address: reachable(address),
             signing_secret: self.slack.signing_secret().expose_secret().to_owned(),
             app_secret: self.graph.app_secret().expose_secret().to_owned(),
             told_at: told.url(),
@@ -189,15 +231,51 @@ impl Stage {
             return Err(DemoError::Silent);
         }
         Ok(Demo {
-            journal: self.journal,
+            journal: self.scene.journal.clone(),
+            scene: self.scene,
             slack: self.slack,
             graph: self.graph,
             daemon,
+            public_addr: address,
             postman,
-            _servers: self.servers.into_iter().chain([told]).collect(),
-            _folder: self.folder,
+            servers: self.servers.into_iter().chain([told]).collect(),
+            folder: self.folder,
         })
     }
+}
+
+impl Demo {
+    /// The URL of its database.
+    fn database(&self) -> String {
+        database(&self.folder)
+    }
+}
+
+fn database(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("chatbridge.db").display())
+}
+
+/// The environment variables that tell the daemon's process of this agent.
+fn variables(agent: &livechatai::Settings) -> Vec<(String, String)> {
+    let key = agent.api_key.as_ref().map(|key| key.expose_secret().to_owned());
+    let links = match agent.links {
+        livechatai::Links::List => "list",
+        livechatai::Links::Off => "off",
+    };
+    let values = [
+        ("BASE_URL", Some(agent.base_url.clone())),
+        ("API_KEY", key),
+        ("AGENT_ID", agent.agent_id.clone()),
+        (
+            "TIMEOUT",
+            Some(humantime::format_duration(agent.timeout).to_string()),
+        ),
+        ("CONCURRENCY", Some(agent.concurrency.to_string())),
+        ("LINKS", Some(links.to_owned())),
+    ];
+    let variable =
+        |(name, value): (&str, Option<String>)| Some((format!("CHATBRIDGE__AGENT__{name}"), value?));
+    values.into_iter().filter_map(variable).collect()
 }
 
 /// The address by which this machine reaches a listener: one that listens everywhere is reached on the loopback.

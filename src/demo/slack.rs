@@ -9,18 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::journal::{Journal, Place, Platform, Said};
+use super::journal::{Place, Platform, Said};
+use super::scene::Scene;
 use super::server::{self, Server};
 use super::webhooks::slack::{self as events, Installation, Message};
-use super::webhooks::{Acknowledged, Postman};
+use super::webhooks::{Acknowledged, Postman, Signed};
 use crate::outbound::Failure;
 
 /// What the app is installed in.
@@ -40,6 +42,9 @@ const LONGEST_TEXT: usize = 40_000;
 /// How many messages a page holds that asks for no other number, and at most (docs.slack.dev, conversations.history).
 const PAGE: (usize, usize) = (100, 999);
 
+/// How long the workspace asks to wait, in seconds, when it is told to be limited (docs.slack.dev, "Rate limits").
+const RETRY_AFTER: &str = "3";
+
 /// The simulated workspace. Clones share it.
 #[derive(Clone)]
 pub struct Slack(Arc<Shared>);
@@ -47,19 +52,19 @@ pub struct Slack(Arc<Shared>);
 struct Shared {
     token: String,
     signing_secret: SecretString,
-    journal: Journal,
+    scene: Scene,
     messages: Mutex<Vec<Value>>,
     surface: Mutex<surface::Surface>,
     connected: watch::Sender<bool>,
 }
 
 impl Slack {
-    /// An empty workspace. Its people's and the bot's words go into the journal.
-    pub fn new(journal: Journal) -> Self {
+    /// An empty workspace. Its people's and the bot's words go into the scene's journal.
+    pub fn new(scene: Scene) -> Self {
         Self(Arc::new(Shared {
             token: format!("xoxb-demo-{}", server::secret()),
             signing_secret: SecretString::from(server::secret()),
-            journal,
+            scene,
             messages: Mutex::default(),
             surface: Mutex::default(),
             connected: watch::Sender::new(false),
@@ -115,11 +120,20 @@ impl Slack {
         let mut last = None;
         for event in events {
             said = said.or(self.seen(&event));
-            let signed = events::sign(&self.0.signing_secret, event.to_string().into_bytes());
-            last = Some(postman.post(signed).await?);
+            let told = postman.post(self.sign(&event)).await?;
+            if let Some(said) = said.as_ref().filter(|_| last.is_none()) {
+                let ways = &self.0.scene.ways;
+                ways.acknowledged(&said.id, told.status.as_u16(), told.took);
+            }
+            last = Some(told);
         }
         let last = last.ok_or_else(|| Failure::NotSent("no event".to_owned()))?;
         Ok((said, last))
+    }
+
+    /// An event, signed as of now.
+    pub fn sign(&self, event: &Value) -> Signed {
+        events::sign(&self.0.signing_secret, event.to_string().into_bytes())
     }
 
     /// Puts the message of an event where it was written, as if it had been written there. None if it has none.
@@ -141,11 +155,11 @@ impl Slack {
         drop(messages);
         // At the top level of a channel a message is the root of the thread of its answer.
         let root = root.or_else(|| (!channel.starts_with('D')).then_some(ts));
-        Some(
-            self.0
-                .journal
-                .person(name_of(user), place(channel, root), ts, &readable(words)),
-        )
+        let (place, words) = (place(channel, root), readable(words));
+        let asked = words.strip_prefix(&format!("@{} ", BOT.1)).unwrap_or(&words);
+        let Scene { journal, ways, .. } = &self.0.scene;
+        ways.begun(&place, ts, name_of(user), asked);
+        Some(journal.person(name_of(user), place, ts, &words))
     }
 
     /// Everything that stands in the workspace, in order, with its metadata.
@@ -233,33 +247,53 @@ async fn auth_test(State(slack): State<Slack>, headers: HeaderMap) -> Json<Value
     }))
 }
 
-async fn post_message(State(slack): State<Slack>, headers: HeaderMap, body: String) -> Json<Value> {
+async fn post_message(State(slack): State<Slack>, headers: HeaderMap, body: String) -> Response {
     if let Some(refusal) = slack.refuses(&headers) {
-        return refusal;
+        return refusal.into_response();
     }
-    let Ok(arguments) = serde_json::from_str::<Value>(&body) else {
-        return refusal("invalid_json");
-    };
-    let argument = |key: &str| arguments[key].as_str().filter(|text| !text.is_empty());
-    let Some(channel) = argument("channel").filter(|channel| channel.starts_with(['C', 'D', 'G'])) else {
-        return refusal("channel_not_found");
-    };
-    let Some(text) = argument("text") else {
-        return refusal("no_text");
-    };
-    let text: String = text.chars().take(LONGEST_TEXT).collect();
-    let root = argument("thread_ts");
-    let ts = events::fresh_ts();
-    let message = json!({
-        "type": "message", "channel": channel, "user": BOT.0, "bot_id": "B0ASSISTANT", "ts": ts, "text": text,
-        "thread_ts": root, "metadata": arguments["metadata"],
-    });
-    slack.messages().push(message.clone());
-    slack
-        .0
-        .journal
-        .answer(place(channel, root), &ts, &readable(&text));
-    Json(json!({"ok": true, "channel": channel, "ts": ts, "message": message}))
+    if slack.0.scene.moods().slack_limited {
+        return slack.too_many(&body);
+    }
+    slack.post(&body).into_response()
+}
+
+impl Slack {
+    fn post(&self, body: &str) -> Json<Value> {
+        let Ok(arguments) = serde_json::from_str::<Value>(body) else {
+            return refusal("invalid_json");
+        };
+        let argument = |key: &str| arguments[key].as_str().filter(|text| !text.is_empty());
+        let Some(channel) = argument("channel").filter(|channel| channel.starts_with(['C', 'D', 'G'])) else {
+            return refusal("channel_not_found");
+        };
+        let Some(text) = argument("text") else {
+            return refusal("no_text");
+        };
+        let text: String = text.chars().take(LONGEST_TEXT).collect();
+        let root = argument("thread_ts");
+        let ts = events::fresh_ts();
+        let message = json!({
+            "type": "message", "channel": channel, "user": BOT.0, "bot_id": "B0ASSISTANT", "ts": ts, "text": text,
+            "thread_ts": root, "metadata": arguments["metadata"],
+        });
+        self.messages().push(message.clone());
+        let (place, Scene { journal, ways, .. }) = (place(channel, root), &self.0.scene);
+        journal.answer(place.clone(), &ts, &readable(&text));
+        ways.delivered(&place.key);
+        Json(json!({"ok": true, "channel": channel, "ts": ts, "message": message}))
+    }
+
+    /// Refuses a post for the number of posts.
+    fn too_many(&self, body: &str) -> Response {
+        let arguments: Value = serde_json::from_str(body).unwrap_or_default();
+        if let Some(channel) = arguments["channel"].as_str() {
+            let place = place(channel, arguments["thread_ts"].as_str());
+            let note = format!("429: Slack asks to wait for {RETRY_AFTER} s");
+            self.0.scene.ways.limited(&place.key, &note);
+        }
+        let wait = [(http::header::RETRY_AFTER, RETRY_AFTER)];
+        (StatusCode::TOO_MANY_REQUESTS, wait, refusal("ratelimited")).into_response()
+    }
 }
 
 async fn replies(

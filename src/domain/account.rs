@@ -72,6 +72,11 @@ impl AliasKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The first name behind the account: the room, where a channel's addresses begin with one.
+    pub fn room(&self) -> Option<&str> {
+        self.0.split('/').nth(2)
+    }
 }
 
 impl fmt::Display for AliasKey {

@@ -43,6 +43,9 @@ pub struct Act {
     pub account: AccountKey,
     /// Whatever makes a second delivery of it recognisable.
     pub keys: Vec<DedupKey>,
+    /// The room that it happened in, if the platform says so. A part is only touched from its own account, or from its
+    /// own room where two accounts share that.
+    pub room: Option<String>,
     /// The thread that it concerns.
     pub on: Whereabouts,
     /// What is done.

@@ -14,6 +14,7 @@ pub mod installation;
 pub mod message;
 pub mod retry;
 pub mod routing;
+pub mod secrets;
 pub mod settings;
 pub mod texts;
 pub mod thread;

@@ -1,4 +1,4 @@
-//! The admin listener: the metrics, for whoever has the operator's token.
+//! The admin listener: the metrics, for whoever has the operator's token or has logged in with it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use secrecy::SecretString;
 use tower::Layer;
 
 use super::Backend;
 use super::cached::Cached;
 use super::errors::ApiError;
 use super::guard::Guard;
+use super::sessions::Sessions;
 use crate::domain::Clock;
 use crate::telemetry::{self, DEAD_LETTERS, OLDEST_WAITING, UNKNOWN, WAITING};
 
@@ -32,8 +32,12 @@ pub struct Admin<B> {
     pub backend: Arc<B>,
     /// The time, to tell how long messages have waited.
     pub clock: Arc<dyn Clock>,
-    /// The operator's token.
-    pub token: Option<SecretString>,
+    /// Who may speak to it.
+    pub guard: Arc<Guard>,
+    /// Who has logged in.
+    pub sessions: Arc<Sessions>,
+    /// Further pages, which see for themselves who may read them.
+    pub pages: Option<Router>,
 }
 
 /// The admin router as a connection from one address sees it.
@@ -42,18 +46,30 @@ pub type AdminService = middleware::AddExtension<Router, SocketAddr>;
 impl<B: Backend> Admin<B> {
     /// Builds the router; [`for_peer`] makes it the service of a connection.
     pub fn router(self) -> Router {
-        let guard = Arc::new(Guard::new(self.token.as_ref()));
+        let door = Arc::new(Door {
+            guard: self.guard,
+            sessions: self.sessions,
+        });
         let gauges = Arc::new(Gauges {
             backend: self.backend,
             clock: self.clock,
             read: Cached::new(),
         });
-        Router::new()
+        let guarded = Router::new()
             .route("/metrics", get(show_metrics::<B>).with_state(gauges))
             .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
             .fallback(|| async { ApiError::NotFound })
-            .layer(middleware::from_fn_with_state(guard, admit))
+            .layer(middleware::from_fn_with_state(door, admit));
+        match self.pages {
+            Some(pages) => pages.fallback_service(guarded),
+            None => guarded,
+        }
     }
+}
+
+struct Door {
+    guard: Arc<Guard>,
+    sessions: Arc<Sessions>,
 }
 
 /// The router for a connection from this address.
@@ -61,17 +77,24 @@ pub fn for_peer(router: &Router, peer: SocketAddr) -> AdminService {
     Extension(peer).layer(router.clone())
 }
 
-async fn admit(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    // Without an address (there always is one) it counts as a stranger's.
-    let peer = request
-        .extensions()
+/// Whose connection a request came by. Without an address (there always is one) it counts as a stranger's.
+pub fn peer_of(extensions: &http::Extensions) -> IpAddr {
+    extensions
         .get::<SocketAddr>()
-        .map_or(IpAddr::from([0, 0, 0, 0]), SocketAddr::ip);
+        .map_or(IpAddr::from([0, 0, 0, 0]), SocketAddr::ip)
+}
+
+async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let now = Instant::now();
+    if door.sessions.of(request.headers(), now).is_some() {
+        return next.run(request).await;
+    }
+    let peer = peer_of(request.extensions());
     let claimed = request
         .headers()
         .get(AUTHORIZATION)
         .and_then(|header| header.to_str().ok());
-    match guard.admit(peer, claimed, Instant::now()) {
+    match door.guard.admit(peer, claimed, now) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
@@ -112,6 +135,7 @@ async fn show_metrics<B: Backend>(State(gauges): State<Arc<Gauges<B>>>) -> Respo
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use http::header::COOKIE;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -126,7 +150,9 @@ mod tests {
         Admin {
             backend: Arc::new(FakeBackend::default()),
             clock,
-            token: token.map(Into::into),
+            guard: Arc::new(Guard::new(token.map(Into::into).as_ref())),
+            sessions: Arc::default(),
+            pages: None,
         }
         .router()
     }
@@ -180,6 +206,30 @@ mod tests {
                 .0,
             404
         );
+    }
+
+    #[tokio::test]
+    async fn whoever_has_logged_in_needs_no_token() {
+        let sessions = Arc::new(Sessions::default());
+        let cookie = sessions.open(false, Instant::now());
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let router = Admin {
+            backend: Arc::new(FakeBackend::default()),
+            clock: Arc::new(ManualClock::at(Time::from_secs(160))),
+            guard: Arc::new(Guard::new(Some(&"right".into()))),
+            sessions,
+            pages: None,
+        }
+        .router();
+        for (cookie, status) in [(cookie.as_str(), 200), ("chatbridge_session=guessed", 401)] {
+            let request = Request::builder().uri("/metrics").header(COOKIE, cookie);
+            let service = for_peer(&router, "192.0.2.1:5".parse().unwrap());
+            let response = service
+                .oneshot(request.body(Body::empty()).unwrap())
+                .await
+                .unwrap();
+            assert_eq!(response.status(), status, "{cookie}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Reading a body: raw, whole, not too large, and not for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -7,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::EXPECT;
 use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::errors::ApiError;
@@ -33,19 +35,63 @@ impl Patience {
 const DISCARD_MOST: u64 = 64 * 1024 * 1024;
 const DISCARD_FOR: Duration = Duration::from_secs(5);
 
+/// A body above this size, in bytes, is a large one; nearly all that the platforms send are smaller.
+const SMALL: u64 = 64 * 1024;
+
+/// How many large bodies are held at once.
+const LARGE_AT_ONCE: usize = 16;
+
+/// How long a large body waits for its turn; its sender delivers it again otherwise.
+const LARGE_WAIT: Duration = Duration::from_secs(2);
+
+/// Room for bodies. Whoever has not been verified yet may send some, so what all of them together hold has a bound:
+/// as many large ones as there are places, and beside them small ones only.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    places: Arc<Semaphore>,
+    wait: Duration,
+}
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            wait: LARGE_WAIT,
+        }
+    }
+
+    async fn enter(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = timeout(self.wait, self.places.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(ApiError::Crowded)
+    }
+}
+
+/// A body, with its place in the [`Room`] if it is a large one.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) bytes: Bytes,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
 /// Reads the body of a request with these headers.
 pub(super) async fn read(
     headers: &HeaderMap,
     mut body: Body,
     limit: u64,
     patience: Patience,
-) -> Result<Bytes, ApiError> {
+    room: &Room,
+) -> Result<Held, ApiError> {
     // What Content-Length announces.
     let announced = body.size_hint().lower();
     if announced > limit {
         discard(headers, body);
         return Err(ApiError::TooLarge { limit });
     }
+    let mut place = if announced > SMALL {
+        Some(room.enter().await?)
+    } else {
+        None
+    };
     let deadline = Instant::now() + patience.whole;
     let mut collected = Collected::default();
     while !body.is_end_stream() {
@@ -57,13 +103,20 @@ pub(super) async fn read(
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(data) = frame.into_data() else { continue };
-        if collected.len() as u64 + data.len() as u64 > limit {
+        let size = collected.len() as u64 + data.len() as u64;
+        if size > limit {
             discard(headers, body);
             return Err(ApiError::TooLarge { limit });
         }
+        if size > SMALL && place.is_none() {
+            place = Some(room.enter().await?);
+        }
         collected.push(data, announced);
     }
-    Ok(collected.into_bytes())
+    Ok(Held {
+        bytes: collected.into_bytes(),
+        _place: place,
+    })
 }
 
 /// The pieces so far. Most bodies arrive in one piece, which is not copied.
@@ -171,7 +224,8 @@ mod tests {
             pieces: pieces.iter().copied().collect(),
             end,
         };
-        read(&HeaderMap::new(), Body::new(body), 8, SHORT).await
+        let held = read(&HeaderMap::new(), Body::new(body), 8, SHORT, &Room::new()).await;
+        held.map(|held| held.bytes)
     }
 
     #[tokio::test]
@@ -188,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn refuses_what_is_too_large_before_and_while_reading() {
-        let announced = read(&HeaderMap::new(), Body::from("123456789"), 8, SHORT).await;
+        let announced = read(&HeaderMap::new(), Body::from("123456789"), 8, SHORT, &Room::new()).await;
         assert!(
             matches!(announced, Err(ApiError::TooLarge { limit: 8 })),
             "{announced:?}"
@@ -221,10 +275,47 @@ mod tests {
             }
         });
         let begun = std::time::Instant::now();
-        let read = read(&HeaderMap::new(), drops, 1_000_000, SHORT).await;
+        let read = read(&HeaderMap::new(), drops, 1_000_000, SHORT, &Room::new()).await;
         assert!(matches!(read, Err(ApiError::BodyTimeout)), "{read:?}");
         assert!(begun.elapsed() >= SHORT.whole);
         feed.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn large_bodies_wait_for_a_place_and_small_ones_pass() {
+        let room = Room {
+            wait: Duration::from_millis(20),
+            ..Room::new()
+        };
+        let large = vec![b' '; usize::try_from(SMALL).unwrap() + 1];
+        let ask = async |body: Vec<u8>| {
+            let stream = futures_util::stream::iter([Ok::<_, std::io::Error>(body)]);
+            read(
+                &HeaderMap::new(),
+                Body::from_stream(stream),
+                1_000_000,
+                Patience::USUAL,
+                &room,
+            )
+            .await
+        };
+        let mut held = Vec::new();
+        for _ in 0..LARGE_AT_ONCE {
+            held.push(ask(large.clone()).await.unwrap());
+        }
+        assert!(matches!(ask(large.clone()).await, Err(ApiError::Crowded)));
+        assert_eq!(ask(b"small".to_vec()).await.unwrap().bytes, "small");
+        let announced = read(
+            &HeaderMap::new(),
+            Body::from(large.clone()),
+            1_000_000,
+            SHORT,
+            &room,
+        )
+        .await;
+        assert!(matches!(announced, Err(ApiError::Crowded)), "{announced:?}");
+        held.pop();
+        assert_eq!(ask(large.clone()).await.unwrap().bytes, large);
     }
 
     struct Trickle(tokio::sync::mpsc::Receiver<()>);

@@ -9,15 +9,17 @@ const KEPT: Duration = Duration::from_secs(1);
 
 /// The latest answer. Who asks while somebody looks waits for what that one finds.
 #[derive(Debug)]
-pub(super) struct Cached<T>(Mutex<Option<(Instant, T)>>);
+pub struct Cached<T>(Mutex<Option<(Instant, T)>>);
 
 impl<T: Clone> Cached<T> {
-    pub(super) fn new() -> Self {
+    /// Nothing yet.
+    #[expect(clippy::new_without_default, reason = "it is always made by name")]
+    pub fn new() -> Self {
         Self(Mutex::new(None))
     }
 
     /// The answer of the last second, else what `look` finds.
-    pub(super) async fn get(&self, look: impl Future<Output = T>) -> T {
+    pub async fn get(&self, look: impl Future<Output = T>) -> T {
         self.get_at(Instant::now(), look).await
     }
 

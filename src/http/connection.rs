@@ -23,6 +23,8 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
+use super::leaving::Leaving;
+
 /// The most that is held of a request's head, in bytes; longer ones are answered 431. No platform comes near it.
 const LARGEST_HEAD: usize = 64 * 1024;
 
@@ -144,6 +146,7 @@ impl<'a> Watchdog<'a> {
 struct Felt<T> {
     stream: T,
     pulse: Arc<Pulse>,
+    leaving: Arc<Leaving>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Felt<T> {
@@ -179,7 +182,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Felt<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.leaving.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -195,18 +200,23 @@ where
 {
     let pulse = Arc::new(Pulse::new());
     let felt: &Pulse = &pulse;
+    let leaving = Arc::new(Leaving::default());
+    let leaves: &Leaving = &leaving;
     let answer = service_fn(move |request| {
         felt.enter(Phase::Busy);
         let service = service.clone();
         async move {
             let response = service.oneshot(request).await;
             felt.enter(Phase::Rest);
-            response
+            let Ok(response) = response;
+            leaves.begins(&response);
+            Ok::<_, Infallible>(response)
         }
     });
     let io = TokioIo::new(Felt {
         stream,
         pulse: pulse.clone(),
+        leaving: leaving.clone(),
     });
     let mut builder = http1::Builder::new();
     builder.header_read_timeout(None).max_buf_size(LARGEST_HEAD);

@@ -37,6 +37,9 @@ pub enum ApiError {
     /// The body broke off.
     #[error("the body broke off before its end")]
     BodyIncomplete,
+    /// Too many large bodies are being read.
+    #[error("too many large bodies arrive at once; deliver this again")]
+    Crowded,
     /// No such route.
     #[error("there is nothing at this path")]
     NotFound,
@@ -57,6 +60,9 @@ pub enum ApiError {
     /// The operator's token is missing or wrong.
     #[error("{0}")]
     Unauthorized(&'static str),
+    /// Not from there.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// Too many wrong tokens.
     #[error("too many wrong tokens from this address: wait")]
     TooManyAttempts {
@@ -72,9 +78,9 @@ impl ApiError {
             Self::Rejected(Rejection::Unauthenticated { .. }) | Self::Unauthorized(_) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Rejected(Rejection::Forbidden { .. }) => StatusCode::FORBIDDEN,
+            Self::Rejected(Rejection::Forbidden { .. }) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Rejected(Rejection::Malformed { .. }) | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
-            Self::Store(_) | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::NotReady { .. } | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound | Self::ChannelOff(_) => StatusCode::NOT_FOUND,
@@ -96,10 +102,12 @@ impl ApiError {
             Self::TooLarge { .. } => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyIncomplete => "body_incomplete",
+            Self::Crowded => "crowded",
             Self::NotFound => "not_found",
             Self::ChannelOff(_) => "channel_off",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Unauthorized(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
             Self::TooManyAttempts { .. } => "too_many_attempts",
         }
     }
@@ -130,7 +138,7 @@ impl ApiError {
 
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Store(_) | Self::NotReady { .. } => Some(STORE_RETRY_AFTER),
+            Self::Store(_) | Self::NotReady { .. } | Self::Crowded => Some(STORE_RETRY_AFTER),
             Self::TooManyAttempts { retry_after } => Some(*retry_after),
             _ => None,
         }
@@ -140,7 +148,7 @@ impl ApiError {
     fn closes(&self) -> bool {
         matches!(
             self,
-            Self::TooLarge { .. } | Self::BodyTimeout | Self::BodyIncomplete
+            Self::TooLarge { .. } | Self::BodyTimeout | Self::BodyIncomplete | Self::Crowded
         )
     }
 }

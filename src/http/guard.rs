@@ -1,4 +1,4 @@
-//! Who may speak to the admin listener.
+//! Who may speak to the admin listener: whoever has the operator's token, or a session that it has opened.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,7 +19,7 @@ const WINDOW: Duration = Duration::from_mins(1);
 const MOST_ADDRESSES: usize = 10_000;
 
 /// The operator's token, and who has tried wrong ones.
-pub(super) struct Guard {
+pub struct Guard {
     /// A digest: comparing digests tells nothing of the token's length either.
     token: Option<[u8; 32]>,
     wrong: Mutex<HashMap<IpAddr, Wrong>>,
@@ -31,7 +31,8 @@ struct Wrong {
 }
 
 impl Guard {
-    pub(super) fn new(token: Option<&SecretString>) -> Self {
+    /// A guard for this token.
+    pub fn new(token: Option<&SecretString>) -> Self {
         Self {
             token: token.map(|token| digest(token.expose_secret())),
             wrong: Mutex::default(),
@@ -39,7 +40,7 @@ impl Guard {
     }
 
     /// Lets a request pass, or says why not. `claimed` is its `Authorization` header.
-    pub(super) fn admit(&self, peer: IpAddr, claimed: Option<&str>, now: Instant) -> Result<(), ApiError> {
+    pub fn admit(&self, peer: IpAddr, claimed: Option<&str>, now: Instant) -> Result<(), ApiError> {
         let peer = peer.to_canonical();
         let Some(token) = &self.token else {
             let words = "without admin.token only this machine is served: set one, and send it as Authorization: Bearer";
@@ -49,13 +50,26 @@ impl Guard {
                 Err(ApiError::Unauthorized(words))
             };
         };
-        let peer = network(peer);
-        self.listen(peer, now)?;
+        self.listen(network(peer), now)?;
         let Some(claimed) = claimed.and_then(bearer) else {
             return Err(ApiError::Unauthorized(
                 "send the token of admin.token as Authorization: Bearer",
             ));
         };
+        self.compare(network(peer), claimed, token, now)
+    }
+
+    /// Checks a token that was typed into a form. Wrong ones count like those of [`admit`](Self::admit).
+    pub fn login(&self, peer: IpAddr, claimed: &str, now: Instant) -> Result<(), ApiError> {
+        let peer = network(peer.to_canonical());
+        self.listen(peer, now)?;
+        match &self.token {
+            Some(token) => self.compare(peer, claimed, token, now),
+            None => Err(ApiError::Unauthorized("there is no admin.token")),
+        }
+    }
+
+    fn compare(&self, peer: IpAddr, claimed: &str, token: &[u8; 32], now: Instant) -> Result<(), ApiError> {
         if digest(claimed).ct_eq(token).into() {
             return Ok(());
         }
@@ -189,6 +203,32 @@ mod tests {
             code(guard.admit(far(1), Some("Bearer wrong"), start + WINDOW)),
             401
         );
+    }
+
+    #[test]
+    fn a_form_and_a_header_share_the_tries() {
+        let guard = Guard::new(Some(&"right".into()));
+        let now = Instant::now();
+        assert_eq!(code(guard.login(far(1), "right", now)), 200);
+        for _ in 0..5 {
+            assert_eq!(code(guard.login(far(1), "wrong", now)), 401);
+            assert_eq!(code(guard.admit(far(1), Some("Bearer wrong"), now)), 401);
+        }
+        assert_eq!(code(guard.login(far(1), "right", now)), 429);
+        assert_eq!(code(Guard::new(None).login(HOME, "", now)), 401);
+    }
+
+    #[test]
+    fn a_whole_ipv6_network_counts_as_one() {
+        let guard = Guard::new(Some(&"right".into()));
+        let now = Instant::now();
+        let at = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, last, 2, 3, 4]);
+        for n in 0..10 {
+            assert_eq!(code(guard.admit(at(n), Some("Bearer wrong"), now)), 401);
+        }
+        assert_eq!(code(guard.admit(at(99), Some("Bearer right"), now)), 429);
+        let next_door = "2001:db8:0:2::1".parse().unwrap();
+        assert_eq!(code(guard.admit(next_door, Some("Bearer right"), now)), 200);
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! The listeners: the public one for the platforms, the admin one for the operator.
 //!
 //! [`public`] and [`admin`] are the routers, [`errors`] says which error is which status, [`server`] accepts the
-//! connections and bounds what one may cost.
+//! connections and bounds what one may cost. [`guard`], [`sessions`] and [`origin`] say who may speak to the admin
+//! listener.
 
 pub mod accepting;
 pub mod admin;
 mod body;
-mod cached;
+pub mod cached;
 mod connection;
 pub mod errors;
-mod guard;
+pub mod guard;
+mod leaving;
+pub mod origin;
 pub mod public;
 mod ready;
 pub mod server;
+pub mod sessions;
 mod sparing;
 mod visits;
 

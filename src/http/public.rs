@@ -8,16 +8,18 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, on};
 use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
 use super::Backend;
 use super::accepting::Accepting;
-use super::body::{Patience, discard, read};
+use super::body::{Patience, Room, discard, read};
 use super::errors::ApiError;
+use super::leaving;
 use super::ready::Probe;
 use super::visits;
 use crate::channel::signature::Unverified;
 use crate::channel::{Acknowledgement, Channel, Endpoint, Received, WebhookRequest};
+use crate::crash_point::{self, Deed};
 
 /// What the public router serves.
 pub struct Public<B> {
@@ -34,7 +36,7 @@ pub struct Public<B> {
 impl<B: Backend> Public<B> {
     /// Builds the router.
     pub fn router(self) -> Router {
-        let mut router = Router::new();
+        let (mut router, room) = (Router::new(), Room::new());
         for channel in &self.channels {
             for endpoint in channel.endpoints() {
                 // axum knows the nine standard methods, and a channel names one of them.
@@ -45,6 +47,7 @@ impl<B: Backend> Public<B> {
                     accepting: Accepting::new(self.backend.clone(), channel.clone(), endpoint.path),
                     endpoint: endpoint.clone(),
                     limit: self.body_limit,
+                    room: room.clone(),
                 });
                 let serve = move |request| {
                     let desk = desk.clone();
@@ -90,13 +93,20 @@ struct Desk<B> {
     accepting: Accepting<B>,
     endpoint: Endpoint,
     limit: u64,
+    room: Room,
 }
 
 impl<B: Backend> Desk<B> {
     async fn serve(&self, request: Request) -> Response {
         let received = self.receive(request).await;
         match self.accepting.accept(received).await {
-            Ok(answer) => acknowledge(answer),
+            Ok(answer) => {
+                let channel = self.accepting.channel.name();
+                crash_point::before_at(Deed::Acknowledge, channel);
+                let mut response = acknowledge(answer);
+                leaving::mark(&mut response, channel);
+                response
+            }
             Err(error) => error.into_response(),
         }
     }
@@ -104,11 +114,11 @@ impl<B: Backend> Desk<B> {
     /// Reads, verifies and understands a request, in this order.
     async fn receive(&self, request: Request) -> Result<Received, ApiError> {
         let (parts, body) = request.into_parts();
-        let body = read(&parts.headers, body, self.limit, Patience::USUAL).await?;
+        let held = read(&parts.headers, body, self.limit, Patience::USUAL, &self.room).await?;
         let received = self.accepting.channel.receive(WebhookRequest {
             endpoint: self.endpoint.clone(),
             query: parts.uri.query().map(str::to_owned),
-            sealed: Unverified::new(parts.headers, body),
+            sealed: Unverified::new(parts.headers, held.bytes.clone()),
         });
         Ok(received?)
     }
@@ -119,10 +129,13 @@ fn acknowledge(answer: Acknowledgement) -> Response {
         Acknowledgement::Empty => Response::new(Body::empty()),
         Acknowledgement::Text(text) => {
             let mut response = Response::new(Body::from(text));
-            response.headers_mut().insert(
+            let headers = response.headers_mut();
+            headers.insert(
                 CONTENT_TYPE,
                 HeaderValue::from_static("text/plain; charset=utf-8"),
             );
+            // The other side chose the text: a browser must not take it for a page.
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             response
         }
     }

@@ -66,6 +66,20 @@ pub enum StoreError {
     /// A key of `store.secret_key` cannot be used; with the remedy.
     #[error("{0}")]
     SecretKey(String),
+    /// A stored text does not open.
+    #[error(
+        "a stored text is encrypted with a key that store.text_key does not list: put that key back, behind the one that \
+         encrypts now"
+    )]
+    TextKey,
+    /// No copy of the database was made.
+    #[error("there is no backup {file}: {reason}")]
+    Backup {
+        /// Where it was to stand.
+        file: String,
+        /// What stood in the way.
+        reason: String,
+    },
     /// Something that a channel keeps was not kept.
     #[error(transparent)]
     Keep(#[from] KeepError),
@@ -83,5 +97,42 @@ pub enum StoreError {
 impl From<StoreError> for KeepError {
     fn from(error: StoreError) -> Self {
         Self(error.to_string())
+    }
+}
+
+/// SQLite's result codes of a file that is damaged, and of one that is no database (<https://sqlite.org/rescode.html>).
+const SQLITE_CORRUPT: i64 = 11;
+const SQLITE_NOTADB: i64 = 26;
+/// Another process holds the database for longer than is waited for it.
+const SQLITE_BUSY: i64 = 5;
+
+impl StoreError {
+    /// Names the file, where the database refused because its file is damaged.
+    #[must_use]
+    pub(super) fn in_file(self, path: &std::path::Path) -> Self {
+        match &self {
+            Self::Database(sqlx::Error::Database(error))
+                if matches!(self.sqlite_code(), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) =>
+            {
+                Self::Damaged {
+                    path: path.display().to_string(),
+                    reason: error.message().to_owned(),
+                }
+            }
+            _ => self,
+        }
+    }
+
+    /// Whether another process holds the database.
+    pub(super) fn is_held_elsewhere(&self) -> bool {
+        self.sqlite_code() == Some(SQLITE_BUSY)
+    }
+
+    /// SQLite's primary result code: the low byte of an extended one.
+    fn sqlite_code(&self) -> Option<i64> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => Some(error.code()?.parse::<i64>().ok()? & 0xff),
+            _ => None,
+        }
     }
 }

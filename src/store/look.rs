@@ -58,7 +58,7 @@ pub async fn look(settings: &Settings) -> Result<Look, StoreError> {
     Ok(Look {
         name: file.display().to_string(),
         found: sqlite::look(&file).await?,
-        key: Some(seal::beside(&file)),
+        key: Some(seal::key_file(&file)),
         file: Some(file),
     })
 }

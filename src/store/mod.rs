@@ -15,12 +15,15 @@ pub mod operator;
 mod ops;
 mod plan;
 pub mod postgres;
+pub mod privacy;
 mod rows;
 mod seal;
 mod sql;
 pub mod sqlite;
+pub mod veil;
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +33,7 @@ use secrecy::SecretString;
 pub use error::StoreError;
 pub use look::{Found, Look, look};
 pub use seal::is_key;
+pub use sqlite::backup::Backup;
 
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::family::FamilyStore;
@@ -39,7 +43,11 @@ use crate::domain::routing::Routes;
 use crate::domain::settings;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
 use crate::domain::{ClaimToken, Clock, Time};
-use operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
+use privacy::PrivacyStore;
+use veil::Veiled;
 
 /// The two kinds of work that a thread can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,7 +111,7 @@ pub struct Swept {
 
 /// What the daemon remembers. Each method is one transaction.
 #[async_trait]
-pub trait Store: InstallationStore + FamilyStore {
+pub trait Store: InstallationStore + FamilyStore + PrivacyStore {
     /// Stores what arrived: keys, threads, messages and the work that follows from them. Returns what became of each,
     /// in the order given, after it is on the disk.
     async fn accept(&self, batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError>;
@@ -211,6 +219,13 @@ pub trait Store: InstallationStore + FamilyStore {
         std::future::pending::<()>().await;
     }
 
+    /// The answers whose first part was delivered since this moment, counted by channel, hour and time to answer, in
+    /// that order.
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError>;
+
+    /// The accounts where people have written, in the order of their keys.
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError>;
+
     /// Finishes what is under way and closes the files.
     async fn close(&self);
 }
@@ -231,13 +246,13 @@ pub async fn open(settings: &Settings, mode: Mode) -> Result<Arc<dyn Store>, Sto
         if mode == Mode::Serve {
             tracing::info!(database = store.name(), lease = ?settings.lease, "database");
         }
-        return Ok(Arc::new(store));
+        return Ok(Arc::new(Veiled::new(Arc::new(store), settings)?));
     }
     let store = sqlite::SqliteStore::open(settings, mode).await?;
     if mode == Mode::Serve {
         tracing::info!(path = %store.path().display(), "database");
     }
-    Ok(Arc::new(store))
+    Ok(Arc::new(Veiled::new(Arc::new(store), settings)?))
 }
 
 /// Brings the database up to date. Returns its name, and how many migrations ran.
@@ -254,6 +269,19 @@ pub async fn migrate(settings: &Settings) -> Result<(String, usize), StoreError>
     Ok(done)
 }
 
+/// Copies a SQLite database into a new file, whoever uses it meanwhile.
+pub async fn backup(settings: &Settings, file: &Path) -> Result<Backup, StoreError> {
+    if settings.is_postgres() {
+        return Err(StoreError::Backup {
+            file: file.display().to_string(),
+            reason: "a PostgreSQL database is copied by its own means; run: pg_dump --format=custom --file=FILE URL, \
+                     with the URL of store.url"
+                .to_owned(),
+        });
+    }
+    sqlite::backup::backup(settings, file).await
+}
+
 /// Section `store` of the configuration.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -268,6 +296,13 @@ pub struct Settings {
     /// beside the database.
     #[serde(default, deserialize_with = "settings::secrets")]
     pub secret_key: Vec<SecretString>,
+    /// What encrypts the text of messages and answers: 32 bytes in base64. The first encrypts, all decrypt. If there is
+    /// none, texts are stored as they are.
+    #[serde(default, deserialize_with = "settings::secrets")]
+    pub text_key: Vec<SecretString>,
+    /// After so many days the text of what has ended is removed. If none, it stays.
+    #[serde(default)]
+    pub retention_days: Option<u32>,
 }
 
 /// The usual [`Settings::lease`].
@@ -281,11 +316,18 @@ impl Default for Settings {
             url: String::new(),
             lease: lease(),
             secret_key: Vec::new(),
+            text_key: Vec::new(),
+            retention_days: None,
         }
     }
 }
 
 impl Settings {
+    /// How long the text of what has ended stays; none: for good.
+    pub fn retention(&self) -> Option<Duration> {
+        Some(Duration::from_hours(24 * u64::from(self.retention_days?)))
+    }
+
     /// Whether the database is a PostgreSQL server.
     pub fn is_postgres(&self) -> bool {
         ["postgres://", "postgresql://"]

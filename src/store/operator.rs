@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::domain::Time;
+
 /// Which threads to list.
 #[derive(Debug, Clone, Default)]
 pub struct ThreadQuery {
@@ -9,6 +11,8 @@ pub struct ThreadQuery {
     pub channel: Option<String>,
     /// Only this state (`open`, `paused`).
     pub state: Option<String>,
+    /// Only those with this text in an address or another name, or with just this id or conversation.
+    pub search: Option<String>,
     /// At most so many.
     pub limit: u32,
 }
@@ -59,6 +63,8 @@ pub struct HistoryItem {
     pub text: String,
     /// Why it is in that state, if there is something to say.
     pub reason: Option<String>,
+    /// Of what was sent: how far it came, as the platform told (`sent`, `delivered`, `read`, `failed`).
+    pub stage: Option<String>,
 }
 
 /// A change that an operator makes to a thread.
@@ -79,6 +85,18 @@ pub struct DeadQuery {
     pub kind: Option<String>,
     /// Only the one of this id.
     pub id: Option<String>,
+    /// Only this channel.
+    pub channel: Option<String>,
+    /// Only this account, as its channel calls it.
+    pub account: Option<String>,
+    /// Only the thread of this address.
+    pub address: Option<String>,
+    /// Only those given up for this reason.
+    pub code: Option<String>,
+    /// Only what was given up at this time or later.
+    pub since: Option<Time>,
+    /// Only what was given up at this time or earlier.
+    pub until: Option<Time>,
     /// At most so many.
     pub limit: u32,
 }
@@ -102,4 +120,40 @@ pub struct DeadLetter {
     pub code: String,
     /// What happened and what to do.
     pub reason: String,
+}
+
+/// The bounds by which times to answer are counted, in milliseconds: from a stub's answer to a long retry.
+pub const ANSWER_BOUNDS: [i64; 15] = [
+    100, 250, 500, 1000, 1500, 2000, 3000, 5000, 8000, 13_000, 21_000, 34_000, 60_000, 180_000, 600_000,
+];
+
+/// How many answers were delivered on a channel in one hour, and took so long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The channel.
+    pub channel: String,
+    /// The hour in which they were delivered: its beginning.
+    pub hour: Time,
+    /// They took at most so many milliseconds, and more than the bound before it in [`ANSWER_BOUNDS`]; none: longer
+    /// than the last.
+    pub within: Option<i64>,
+    /// How many.
+    pub count: u64,
+}
+
+/// An account where people have written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// The channel.
+    pub channel: String,
+    /// The account on the channel.
+    pub account: String,
+    /// How many threads it has.
+    pub threads: u64,
+    /// When somebody last wrote.
+    pub last_at: Time,
+    /// Messages without an answer yet, and parts that are not sent yet.
+    pub waiting: u64,
+    /// Dead letters.
+    pub dead: u64,
 }

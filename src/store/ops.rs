@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 
 use super::operator::{ThreadChange, ThreadRow};
+use super::privacy::{Erased, Expired};
 use super::{Claims, Quota, StoreError, Swept, Work};
+use crate::crash_point::Deed;
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
-use crate::domain::{AccountKey, ClaimToken, DeliveryId, MessageId, Time};
+use crate::domain::{AccountKey, ClaimToken, DeliveryId, MessageId, ThreadId, Time};
 
 /// A write. It is only read, so that it can be tried again by itself if its batch fails.
 pub(super) enum Op {
@@ -25,6 +27,42 @@ pub(super) enum Op {
         until: Time,
     },
     Change(Change),
+}
+
+impl Op {
+    /// How the crash points call its commit.
+    pub(super) fn deed(&self) -> Option<Deed> {
+        Some(match self {
+            Self::Accept(_) => Deed::Accept,
+            Self::ClaimTurns(_) => Deed::ClaimTurns,
+            Self::CompleteTurn(..) => Deed::CompleteTurn,
+            Self::DeferTurn(..) => Deed::DeferTurn,
+            Self::BuryTurn(..) => Deed::BuryTurn,
+            Self::ClaimSends(_) => Deed::ClaimSends,
+            Self::Settle(..) => Deed::Settle,
+            // It only lets a claim hold for longer: nothing is lost with it.
+            Self::Renew { .. } => return None,
+            Self::Change(change) => return change.deed(),
+        })
+    }
+}
+
+impl Change {
+    fn deed(&self) -> Option<Deed> {
+        Some(match self {
+            Self::Release { .. } => Deed::Release,
+            Self::Recover { .. } => Deed::Recover,
+            Self::Sweep { .. } => Deed::Sweep,
+            Self::Thread { .. } => Deed::ChangeThread,
+            Self::Replay { .. } => Deed::Replay,
+            Self::Purge { .. } => Deed::Purge,
+            Self::Installation(_) => Deed::Install,
+            // They write nothing that is not told or done again.
+            Self::Erase { .. } | Self::Expire { .. } | Self::Family { .. } | Self::CheckWritable => {
+                return None;
+            }
+        })
+    }
 }
 
 /// Work that is wanted.
@@ -63,6 +101,20 @@ pub(super) enum Change {
     Purge {
         letter: Letter,
         now: Time,
+    },
+    Erase {
+        thread: Option<ThreadId>,
+        /// Whose ratings go too, wherever they are.
+        person: Option<String>,
+        /// Words of the bridge elsewhere that name whom it is about.
+        mentions: Vec<DeliveryId>,
+        now: Time,
+    },
+    /// Old texts of the threads from the first to the last.
+    Expire {
+        first: String,
+        last: String,
+        before: Time,
     },
     CheckWritable,
     Installation(Installing),
@@ -123,6 +175,8 @@ pub(super) enum Outcome {
     Flag(bool),
     Swept(Swept),
     Thread(Option<ThreadRow>),
+    Erased(Option<Erased>),
+    Expired(Expired),
     Since(Time),
     Held(HashSet<ClaimToken>),
     /// The claim was no longer the caller's; nothing was written for it.

@@ -9,12 +9,13 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
-use super::operator::{DeadLetter, HistoryItem, ThreadRow};
+use super::operator::{AccountRow, Answered, DeadLetter, HistoryItem, ThreadRow};
 use super::plan::writes::{DeliveryNow, Found, OpenMessage, SentPart, Stoppable, ThreadNow};
+use super::privacy::{self, AuditLine, Erased};
 use crate::domain::account::{AccountKey, AliasKey};
 use crate::domain::message::Route;
 use crate::domain::thread::{Thread, ThreadState};
-use crate::domain::{ClaimToken, DeliveryId, MessageId, ThreadId, Time};
+use crate::domain::{ClaimToken, DeliveryId, MessageId, ThreadId, Time, secrets};
 
 /// A row, as far as its values are read: texts, numbers and truths.
 pub(super) trait Cells {
@@ -272,7 +273,32 @@ pub(super) fn history_item(row: &impl Cells) -> Result<HistoryItem, StoreError> 
         id: row.text(2)?.to_owned(),
         state: row.text(3)?.to_owned(),
         text: row.text(4)?.to_owned(),
-        reason: optional_text(row, 5)?,
+        reason: reason(row, 5)?,
+        stage: optional_text(row, 6)?,
+    })
+}
+
+/// `channel, hour, bound, count`
+pub(super) fn answered(row: &impl Cells) -> Result<Answered, StoreError> {
+    Ok(Answered {
+        channel: row.text(0)?.to_owned(),
+        hour: Time::from_secs(row.int(1)? * 3600),
+        within: row.maybe_int(2)?,
+        count: u64::try_from(row.int(3)?).unwrap_or(0),
+    })
+}
+
+/// `account, threads, last_at, waiting, dead`
+pub(super) fn account_row(row: &impl Cells) -> Result<AccountRow, StoreError> {
+    let account = account(row, 0)?;
+    let number = |index| Ok::<_, StoreError>(u64::try_from(row.int(index)?).unwrap_or(0));
+    Ok(AccountRow {
+        channel: account.channel().to_owned(),
+        account: account.account().to_owned(),
+        threads: number(1)?,
+        last_at: time(row, 2)?,
+        waiting: number(3)?,
+        dead: number(4)?,
     })
 }
 
@@ -287,6 +313,53 @@ pub(super) fn dead_letter(row: &impl Cells) -> Result<DeadLetter, StoreError> {
         at: at.as_ref().map(Time::to_string).unwrap_or_default(),
         attempts: row.int(5)?,
         code: optional_text(row, 6)?.unwrap_or_default(),
-        reason: optional_text(row, 7)?.unwrap_or_default(),
+        reason: reason(row, 7)?.unwrap_or_default(),
+    })
+}
+
+/// Why something is as it is, as an operator may read it: others wrote some of it, and may have put a token in.
+fn reason(row: &impl Cells, index: usize) -> Result<Option<String>, StoreError> {
+    Ok(row.maybe_text(index)?.map(secrets::hidden))
+}
+
+/// What erasing a thread removes: `address, conversation_id, messages, deliveries, names, ratings`
+pub(super) fn erasable(row: &impl Cells, id: ThreadId) -> Result<Erased, StoreError> {
+    Ok(Erased {
+        id: Some(id.to_string()),
+        address: optional_text(row, 0)?,
+        conversation_id: optional_text(row, 1)?,
+        messages: count(row, 2)?.into(),
+        deliveries: count(row, 3)?.into(),
+        names: count(row, 4)?.into(),
+        ratings: count(row, 5)?.into(),
+    })
+}
+
+/// The part that names somebody, out of `thread, part, body`, if it does.
+pub(super) fn mention(row: &impl Cells, name: &str) -> Result<Option<DeliveryId>, StoreError> {
+    if !privacy::mentions(row.text(2)?, name) {
+        return Ok(None);
+    }
+    Ok(Some(DeliveryId::new(id(row, 0)?, row.int(1)?)))
+}
+
+/// The thread that has a person's name, out of `thread, alias`, if it is one.
+pub(super) fn thread_of(row: &impl Cells, person: &str) -> Result<Option<String>, StoreError> {
+    let own = privacy::names(row.text(1)?, person);
+    own.then(|| row.text(0).map(str::to_owned)).transpose()
+}
+
+/// `seq, at, what, thread, messages, deliveries, names, ratings, log_at`
+pub(super) fn audit_line(row: &impl Cells) -> Result<AuditLine, StoreError> {
+    Ok(AuditLine {
+        seq: row.int(0)?,
+        at: time(row, 1)?.to_string(),
+        what: row.text(2)?.to_owned(),
+        thread: optional_text(row, 3)?,
+        messages: row.int(4)?,
+        deliveries: row.int(5)?,
+        names: row.int(6)?,
+        ratings: row.int(7)?,
+        cleared_at: optional_time(row, 8)?.as_ref().map(Time::to_string),
     })
 }

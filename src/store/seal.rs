@@ -74,22 +74,26 @@ impl Key {
 }
 
 impl Keyring {
-    /// The keys of `store.secret_key` alone.
-    pub(super) fn configured(configured: &[SecretString]) -> Result<Self, StoreError> {
-        let mut keys = Vec::new();
-        for (index, text) in configured.iter().enumerate() {
+    /// The keys that stand in the configuration under this name.
+    pub(super) fn configured(name: &str, texts: &[SecretString]) -> Result<Self, StoreError> {
+        let key = |(index, text): (usize, &SecretString)| {
             let bytes = decode(text.expose_secret()).ok_or_else(|| {
                 StoreError::SecretKey(format!(
-                    "key {} of store.secret_key is not 32 bytes in base64; make one with: openssl rand -base64 32",
+                    "key {} of {name} is not 32 bytes in base64; make one with: openssl rand -base64 32",
                     index + 1
                 ))
             })?;
-            keys.push(Key::new(&bytes));
-        }
-        Ok(Self(keys))
+            Ok(Key::new(&bytes))
+        };
+        texts
+            .iter()
+            .enumerate()
+            .map(key)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
-    /// Whether there is no key at all.
+    /// Whether there is no key.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -97,8 +101,8 @@ impl Keyring {
     /// The keys of `store.secret_key`, and behind them the one in the file beside the database, if there is one. With
     /// `make`, and none of either, a key is made there.
     pub(super) fn load(configured: &[SecretString], database: &Path, make: bool) -> Result<Self, StoreError> {
-        let Self(mut keys) = Self::configured(configured)?;
-        let file = beside(database);
+        let Self(mut keys) = Self::configured("store.secret_key", configured)?;
+        let file = key_file(database);
         match std::fs::read_to_string(&file) {
             Ok(text) => {
                 let bytes = decode(&text).ok_or_else(|| {
@@ -162,7 +166,7 @@ impl Keyring {
 }
 
 /// The key's file: beside the database, under its name.
-pub(super) fn beside(database: &Path) -> PathBuf {
+pub(super) fn key_file(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".key");
     PathBuf::from(name)
@@ -267,7 +271,10 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let rights = std::fs::metadata(beside(&database)).unwrap().permissions().mode();
+            let rights = std::fs::metadata(key_file(&database))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(rights & 0o777, 0o600);
         }
         // Whoever sets a key later still opens what the made one sealed.

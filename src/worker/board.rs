@@ -292,6 +292,20 @@ impl Board {
             .collect()
     }
 
+    /// Who pauses, and until when; those who are held are not among them.
+    pub(super) fn paused(&self, now: Time) -> Vec<(String, Time)> {
+        let state = self.state();
+        let groups = state.groups.iter().chain(&state.circles);
+        let until = |group: &Group| {
+            group
+                .blocked_until
+                .filter(|until| *until > now && group.hold.is_none())
+        };
+        groups
+            .filter_map(|(name, group)| Some((name.to_string(), until(group)?)))
+            .collect()
+    }
+
     /// Whether nothing is under way and nothing will be due by `horizon`; what is held or paused beyond it does not
     /// count.
     pub(super) fn is_idle(&self, horizon: Time) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
@@ -12,9 +13,11 @@ use super::board::{Board, Place, Reach};
 use super::leases::Leases;
 use super::{Parts, traced};
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
+use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Lane;
+use crate::domain::routing::send_lane;
 use crate::store::{StoreError, Work};
 use crate::telemetry::{DELIVERIES, HELD_ACCOUNTS, TIME_TO_ANSWER, trace};
 
@@ -104,10 +107,11 @@ impl Delivery {
 
     async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
         let span = traced::delivery(claim);
+        crash_point::before_at(Deed::Send, channel.name());
         let sending = trace::scoped(span.as_ref(), channel.send(claim));
         let sent = self.leases.within(&claim.key, sending).await;
-        let ok = matches!(sent, Some(Ok(_)));
-        trace::end(span, if ok { "sent" } else { "not_sent" }, ok);
+        crash_point::after_at(Deed::Send, channel.name());
+        traced::sent(span, &sent);
         Some(match sent? {
             Ok(sent) => {
                 self.release(&claim.key.lane).await;
@@ -211,33 +215,31 @@ impl Delivery {
     /// Looks for a part that may have been sent, and decides by what it finds.
     async fn look(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
         let now = self.parts.clock.now();
-        Some(
-            match self.leases.within(&claim.key, channel.look_up(claim)).await? {
-                LookUp::Found { platform_id } => {
-                    info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
-                    super::tally::unknown(channel.name(), "found");
-                    count(channel.name(), "sent");
-                    SendOutcome::Sent { platform_id }
-                }
-                LookUp::Later(wait) => SendOutcome::Unknown {
-                    look_at: now.plus(wait),
-                    code: "unknown".into(),
-                },
-                LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => {
-                    self.resend(claim, channel, now)
-                }
-                LookUp::Unknowable(UnknownPolicy::Park) => {
-                    super::tally::unknown(channel.name(), "parked");
-                    count(channel.name(), "dead");
-                    let reason =
-                        "nobody can tell whether it was sent; replay it if the person did not get it";
-                    SendOutcome::Dead {
-                        code: "unknown_outcome".into(),
-                        reason: reason.into(),
-                    }
-                }
+        crash_point::before_at(Deed::LookForSend, channel.name());
+        let found = self.leases.within(&claim.key, channel.look_up(claim)).await;
+        crash_point::after_at(Deed::LookForSend, channel.name());
+        Some(match found? {
+            LookUp::Found { platform_id } => {
+                info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
+                super::tally::unknown(channel.name(), "found");
+                count(channel.name(), "sent");
+                SendOutcome::Sent { platform_id }
+            }
+            LookUp::Later(wait) => SendOutcome::Unknown {
+                look_at: now.plus(wait),
+                code: "unknown".into(),
             },
-        )
+            LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
+            LookUp::Unknowable(UnknownPolicy::Park) => {
+                super::tally::unknown(channel.name(), "parked");
+                count(channel.name(), "dead");
+                let reason = "nobody can tell whether it was sent; replay it if the person did not get it";
+                SendOutcome::Dead {
+                    code: "unknown_outcome".into(),
+                    reason: reason.into(),
+                }
+            }
+        })
     }
 
     /// The attempts of a part that keeps getting lost end too.
@@ -344,4 +346,11 @@ fn dead(claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOu
 
 fn count(channel: &'static str, outcome: &'static str) {
     counter!(DELIVERIES, "channel" => channel, "outcome" => outcome).increment(1);
+}
+
+/// Sets going what an account held, as soon as its channel says that it may be tried again.
+pub(super) async fn revivals(delivery: Arc<Delivery>, channel: Arc<dyn Channel>, stop: CancellationToken) {
+    while let Some(account) = stop.run_until_cancelled(channel.revived()).await {
+        delivery.revive(&send_lane(&account), Reach::Group).await;
+    }
 }

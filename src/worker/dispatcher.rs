@@ -13,14 +13,15 @@ use super::delivery::Delivery;
 use super::leases::Leases;
 use super::stops::Stops;
 use super::tally::turn as count;
-use super::{Parts, TooOld, traced};
+use super::{Parts, traced};
 use crate::agent::livechatai::Links;
 use crate::agent::{AgentError, Answer, Disposition, Question};
 use crate::channel::Channel;
+use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::routing::{Routes, send_lane};
-use crate::domain::turn::{Apology, Burial, CompletedTurn, Deferral, End, TurnClaim};
+use crate::domain::turn::{CompletedTurn, Deferral, TurnClaim};
 use crate::store::{StoreError, Work};
 use crate::telemetry::{HELD_AGENTS, trace};
 
@@ -150,41 +151,6 @@ impl Dispatcher {
         Some(over.drop_guard())
     }
 
-    /// A turn that waited so long that it is too old, or that no reply could reach its person.
-    fn aged(&self, claim: &TurnClaim, channel: &dyn Channel) -> Option<Burial> {
-        let now = self.parts.clock.now();
-        let end = |code: &str, reason: &str, apology: Option<Apology>| Burial {
-            end: End::Dead,
-            code: code.to_owned(),
-            reason: reason.to_owned(),
-            apology,
-            at: now,
-        };
-        if channel
-            .reply_window()
-            .is_some_and(|window| now.since(claim.thread.last_inbound_at) >= window)
-        {
-            let reason = "it waited until the platform takes no reply any more";
-            return Some(end("window_closed", reason, None));
-        }
-        let waited = claim
-            .messages
-            .iter()
-            .map(|message| now.since(message.accepted_at))
-            .max()?;
-        let too_old = self.parts.turn.too_old;
-        if waited <= self.parts.turn.max_age || too_old == TooOld::Answer {
-            return None;
-        }
-        let text = if too_old == TooOld::Apologise {
-            self.parts.texts.too_old.as_str()
-        } else {
-            ""
-        };
-        let apology = super::render_one(channel, text).map(|text| Apology { text, rationed: true });
-        Some(end("too_old", "it waited longer than turn.max_age", apology))
-    }
-
     async fn ask(&self, claim: &TurnClaim, channel: &dyn Channel) -> Result<Answer, AgentError> {
         let thread = &claim.thread;
         let mut question = Question {
@@ -200,15 +166,19 @@ impl Dispatcher {
             after: thread.answer_id.clone(),
         };
         if claim.ambiguous {
-            if let Some(answer) = self.parts.agent.look_up(&question).await? {
+            crash_point::before(Deed::LookForAnswer);
+            let found = self.parts.agent.look_up(&question).await;
+            crash_point::after(Deed::LookForAnswer);
+            if let Some(answer) = found? {
                 info!(turn = %claim.turn, "the answer of an earlier attempt was found");
                 count(channel.name(), "found");
                 return Ok(answer);
             }
+            info!(turn = %claim.turn, "an earlier attempt left no answer to be found: it is asked again");
             count(channel.name(), "asked_again");
         }
         debug!(turn = %claim.turn, attempt = claim.attempt, messages = claim.messages.len(), "asking");
-        match self.parts.agent.ask(&question).await {
+        match self.put(&question).await {
             Err(AgentError {
                 disposition: Disposition::ForgetConversation,
                 ..
@@ -216,10 +186,17 @@ impl Dispatcher {
                 info!(turn = %claim.turn, "the agent no longer knows the conversation; asking without it");
                 question.conversation_id = None;
                 question.after = None;
-                self.parts.agent.ask(&question).await
+                self.put(&question).await
             }
             other => other,
         }
+    }
+
+    async fn put(&self, question: &Question) -> Result<Answer, AgentError> {
+        crash_point::before(Deed::Ask);
+        let answer = self.parts.agent.ask(question).await;
+        crash_point::after(Deed::Ask);
+        answer
     }
 
     async fn complete(&self, claim: &TurnClaim, channel: &dyn Channel, answer: Answer) {
@@ -337,36 +314,6 @@ impl Dispatcher {
         metrics::gauge!(HELD_AGENTS).set(f64::from(held));
     }
 
-    async fn bury_refused(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
-        let apology = super::render_one(channel, &self.parts.texts.unavailable).map(|text| Apology {
-            text,
-            rationed: false,
-        });
-        let burial = Burial {
-            end: End::Dead,
-            code: refusal.code.to_owned(),
-            reason: refusal.message.clone(),
-            apology,
-            at: now,
-        };
-        self.bury(claim, burial).await;
-    }
-
-    async fn bury(&self, claim: &TurnClaim, burial: Burial) {
-        error!(turn = %claim.turn, thread = %claim.key.thread, attempts = claim.attempt, code = burial.code,
-               reason = burial.reason, "given up: the messages are dead letters");
-        count(claim.thread.account.channel(), "dead");
-        traced::buried(claim);
-        let (at, apologised) = (burial.at, burial.apology.is_some());
-        let _ = self
-            .until_stored(|| self.parts.store.bury_turn(claim.clone(), burial.clone()))
-            .await;
-        self.board.hint(&claim.key.lane, at);
-        if apologised {
-            self.delivery.board.hint(&send_lane(&claim.thread.account), at);
-        }
-    }
-
     async fn defer(&self, claim: &TurnClaim, code: &str, deferral: Deferral) {
         debug!(turn = %claim.turn, code, until = %deferral.until, "put back");
         let until = deferral.until;
@@ -377,7 +324,7 @@ impl Dispatcher {
     }
 
     /// Stores what must not be lost, however long the store takes: an answer that is dropped would be asked again.
-    async fn until_stored<T, F>(&self, write: impl Fn() -> F) -> Result<T, StoreError>
+    pub(super) async fn until_stored<T, F>(&self, write: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {

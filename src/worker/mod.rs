@@ -5,8 +5,10 @@
 //! claim it in the store, whose table is the truth. No lock and no transaction is held while anything is on the wire.
 
 mod board;
+mod burying;
 mod delivery;
 mod dispatcher;
+mod held;
 mod intake;
 mod janitor;
 mod leases;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+pub use held::{Held, Paused};
 pub use intake::Intake;
 
 use crate::agent::Agent;
@@ -29,13 +32,14 @@ use crate::agent::livechatai::Links;
 use crate::channel::Channel;
 use crate::domain::account::AccountKey;
 use crate::domain::retry::Schedule;
-use crate::domain::routing::{Routes, send_lane};
+use crate::domain::routing::Routes;
 use crate::domain::texts::Texts;
 use crate::domain::{Clock, settings};
 use crate::store::{Store, StoreError, Work};
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
+use janitor::Janitor;
 use leases::Leases;
 use stops::Stops;
 
@@ -78,8 +82,9 @@ pub struct RetrySettings {
     pub delivery: Schedule,
 }
 
-/// How often the store is asked whether there is work that nobody told of: a command's, another process's.
-const POLL: Duration = Duration::from_secs(1);
+/// How often the store is asked, if nothing else is wanted, whether there is work that nobody told of: a command's,
+/// another process's.
+pub const POLL: Duration = Duration::from_secs(1);
 
 /// How long a worker waits after the store failed it.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -121,6 +126,10 @@ pub struct Parts {
     pub texts: Texts,
     /// Whether sources are listed.
     pub links: Links,
+    /// How often the store is asked whether there is work that nobody told of.
+    pub poll: Duration,
+    /// How long the text of what has ended stays; none: for good.
+    pub retention: Option<Duration>,
 }
 
 impl Parts {
@@ -192,6 +201,11 @@ impl Workers {
         }
     }
 
+    /// What they work with.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// The way in for webhooks.
     pub fn intake(&self) -> Arc<Intake> {
         Arc::new(Intake {
@@ -234,15 +248,11 @@ impl Workers {
     pub async fn run(self: Arc<Self>, soft: CancellationToken, hard: CancellationToken) {
         let background = TaskTracker::new();
         let stop = hard.child_token();
-        background.spawn(janitor::run(
-            self.parts.store.clone(),
-            self.parts.clock.clone(),
-            stop.clone(),
-        ));
+        background.spawn(Janitor::of(&self.parts).run(stop.clone()));
         background.spawn(self.leases.clone().run(self.parts.store.clone(), stop.clone()));
         background.spawn(self.clone().hear(stop.clone()));
         for channel in self.parts.channels.clone() {
-            background.spawn(revivals(self.delivery.clone(), channel, stop.clone()));
+            background.spawn(delivery::revivals(self.delivery.clone(), channel, stop.clone()));
         }
         let asking = tokio::spawn(self.clone().pump(Work::Turn, soft.clone(), stop.clone()));
         let sending = tokio::spawn(self.clone().pump(Work::Send, soft, stop.clone()));
@@ -261,16 +271,17 @@ impl Workers {
         } else {
             &self.sends
         };
+        let poll = self.parts.poll;
         let mut polled: Option<tokio::time::Instant> = None;
         while !hard.is_cancelled() {
-            if polled.is_none_or(|at| at.elapsed() >= POLL) {
+            if polled.is_none_or(|at| at.elapsed() >= poll) {
                 polled = Some(tokio::time::Instant::now());
                 self.poll(work).await;
             }
             match self.start_due(work).await {
                 Ok(0) if soft.is_cancelled() && self.is_finished() => break,
                 Ok(0) => {
-                    let longest = if soft.is_cancelled() { POLL / 10 } else { POLL };
+                    let longest = if soft.is_cancelled() { poll / 10 } else { poll };
                     let nap = board.wait(self.parts.clock.now(), longest);
                     tokio::select! {
                         () = nap => {}
@@ -375,13 +386,6 @@ fn circles(channels: Vec<Arc<dyn Channel>>) -> board::CirclesOf {
             access: channel.access(&account),
         })
     })
-}
-
-/// Sets going what an account held, as soon as its channel says that it may be tried again.
-async fn revivals(delivery: Arc<Delivery>, channel: Arc<dyn Channel>, stop: CancellationToken) {
-    while let Some(account) = stop.run_until_cancelled(channel.revived()).await {
-        delivery.revive(&send_lane(&account), board::Reach::Group).await;
-    }
 }
 
 /// Renders a short text of ours, if there is one.

@@ -1,6 +1,7 @@
 //! What the workers tell of themselves to whoever traces: which span each piece of work is.
 
 use crate::agent::{AgentError, Answer};
+use crate::channel::{SendError, Sent};
 use crate::domain::account::AccountKey;
 use crate::domain::delivery::SendClaim;
 use crate::domain::message::Arrival;
@@ -63,6 +64,12 @@ pub(super) fn delivery(claim: &SendClaim) -> Option<Span> {
     let root = Context::of_turn(claim.key.thread, claim.asked_at?);
     let span = Span::below(root, "delivery", Kind::Internal)?;
     Some(span.note("chatbridge.delivery", &claim.delivery))
+}
+
+/// It ends.
+pub(super) fn sent(span: Option<Span>, sent: &Option<Result<Sent, SendError>>) {
+    let ok = matches!(sent, Some(Ok(_)));
+    trace::end(span, if ok { "sent" } else { "not_sent" }, ok);
 }
 
 /// The person has the beginning of the answer: the trace is whole.

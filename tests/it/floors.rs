@@ -8,21 +8,13 @@ use crate::harness::source::{Source, rust_files};
 /// The floors, from the ground up. Modules on one floor do not know each other, except on the last.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
-    &["telemetry"],
+    &["telemetry", "crash_point"],
     &["outbound"],
     &["store", "agent", "channel"],
     &["worker"],
     &["http"],
-    &[
-        "app",
-        "cli",
-        "config",
-        "console",
-        "demo",
-        "lifecycle",
-        "main",
-        "lib",
-    ],
+    &["console"],
+    &["app", "cli", "config", "demo", "lifecycle", "main", "lib"],
 ];
 
 /// Where the names of platforms may stand: in the channels, in what plays or lists them, and in the configuration.

@@ -2,7 +2,7 @@
 //!
 //! Each file is a subject. A test is named for the behaviour that it shows; one that answers a defect which similar
 //! software shipped says in its comment which. Nothing here reaches into the crate but `store`, the suite that every
-//! store must pass: signatures, payloads and expectations are written a second time, so that both would have to be
+//! store must pass, and the list of crash points: signatures, payloads and expectations are written a second time, so that both would have to be
 //! wrong in the same way.
 //!
 //! The tests are plain functions: the stubs live on a runtime of their own, and whoever waits blocks its own thread
@@ -25,17 +25,37 @@ mod bursts;
 mod check;
 mod check_live;
 mod check_local;
+mod closed_admin;
+mod closed_bodies;
+mod closed_connections;
+mod closed_elsewhere;
+mod closed_names;
+mod closed_requests;
+mod closed_signed;
+mod closed_words;
 mod commands;
+mod complaints;
+mod console;
+mod console_door;
 mod crash;
+#[cfg(debug_assertions)]
+mod crash_points;
 mod delivery;
 mod demo;
+mod dependencies;
 mod deploying;
+mod disk;
 mod fixtures;
 mod floors;
 mod harness;
+mod history;
 mod life;
+mod neighbours;
 mod observing;
 mod operator;
+mod pictures;
+mod playground;
+mod privacy;
 mod promises;
 mod replicas;
 mod second_opinion;
@@ -55,7 +75,14 @@ mod slack_socket;
 mod slack_socket_crash;
 mod slack_socket_life;
 mod slack_socket_setup;
+mod soak;
 mod store;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the same suite, once more with encrypted texts"
+)]
+#[path = "store/mod.rs"]
+mod store_veiled;
 mod tracing;
 mod webhooks;
 mod whatsapp;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::slack_door::{Browser, PUBLIC, answered, come_back, ignored, install, world};
-use crate::harness::{CLIENT, Fault, SCOPES, World, browse, eventually, hex, unix_now};
+use crate::harness::{CLIENT, Fault, SCOPES, World, browse, hex, unix_now};
 
 #[test]
 fn two_workspaces_are_answered_each_with_its_own_token() {
@@ -205,13 +205,7 @@ fn who_does_not_allow_it_or_whom_slack_refuses_reads_why() {
     );
     let page = Browser::set_out(&world).come_back(&world, "c");
     assert_eq!(page.status, 502, "{page:?}");
-    eventually("a word in the log", || {
-        world
-            .daemon()
-            .log()
-            .contains("compare slack.client_id")
-            .then_some(())
-    });
+    world.daemon().wait_log("compare slack.client_id");
     ignored(&world, "T1");
 }
 

@@ -71,6 +71,7 @@ impl Actions {
         Ok(Act {
             keys: vec![DedupKey::new(&account, "action", &press)],
             account,
+            room: channel.map(str::to_owned),
             on: Whereabouts::Delivery(part),
             deed,
             say: calls.then(|| self.person_called.clone()),

@@ -146,6 +146,7 @@ impl<'f> Given<'f> {
 
     fn act(self, deed: Deed, say: &str) -> Result<Arrival, Reason> {
         Ok(Arrival::Act(Act {
+            room: None,
             keys: self.keys(),
             on: Whereabouts::Place {
                 identifiers: self.identifiers()?,

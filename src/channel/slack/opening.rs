@@ -83,6 +83,7 @@ pub(super) fn stop(envelope: &Envelope, policy: &Policy, say: Option<String>) ->
         .into_iter()
         .chain([DedupKey::new(account, "stop", &press)]);
     Ok(Act {
+        room: None,
         keys: keys.collect(),
         on: Whereabouts::Known {
             identifiers: vec![Identifier {

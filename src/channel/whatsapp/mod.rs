@@ -8,6 +8,7 @@
 //! one, and `errors` says what Meta's refusals mean.
 
 mod accounts;
+mod apps;
 mod client;
 mod contents;
 mod country;
@@ -37,7 +38,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
-use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -50,6 +50,7 @@ use crate::domain::texts::Texts;
 use crate::domain::turn::TurnClaim;
 use crate::domain::{AccountKey, Clock};
 use accounts::Accounts;
+use apps::Apps;
 use client::Client;
 
 /// The first part of this channel's addresses and its section of the configuration.
@@ -70,17 +71,14 @@ const TYPING_AGAIN: Duration = Duration::from_secs(20);
 /// Builds the channel. It keeps in `families` which numbers stand in which WhatsApp Business Account; without, it learns
 /// that anew after each start.
 pub fn channel(
-    mut settings: Settings,
+    settings: Settings,
     texts: &Texts,
     clock: Arc<dyn Clock>,
     families: Option<Arc<dyn FamilyStore>>,
 ) -> Result<Arc<dyn Channel>, reqwest::Error> {
-    // A signature under an empty secret can be made by anyone.
-    settings
-        .app_secret
-        .retain(|secret| !secret.expose_secret().is_empty());
     let client = Client::new(&settings)?;
     Ok(Arc::new(WhatsApp {
+        apps: Apps::new(&settings),
         settings,
         only_text: notice(&texts.only_text),
         file_not_read: notice(&texts.file_not_read),
@@ -99,6 +97,7 @@ fn notice(text: &str) -> Option<String> {
 /// The channel.
 struct WhatsApp {
     settings: Settings,
+    apps: Apps,
     /// What a person is told who sent something other than text; none if nothing.
     only_text: Option<String>,
     /// What a person is told whose words came with a file; none if nothing.
@@ -143,13 +142,15 @@ impl Channel for WhatsApp {
                 ..Received::default()
             });
         }
-        let verified = verify::signature(request.sealed, &self.settings.app_secret)?;
+        let verified = verify::signature(request.sealed, self.apps.secrets())?;
         let body = super::json::read(verified.bytes()).ok_or(Rejection::Malformed {
             code: "not_json",
             message: "the body is signed, but it is not JSON",
         })?;
         let context = parse::Context {
             numbers: &self.settings.phone_number_ids,
+            apps: &self.apps,
+            signer: verified.signer(),
             only_text: self.only_text.as_deref(),
             file_not_read: self.file_not_read.as_deref(),
             echo_pause: self.settings.echo_pause,

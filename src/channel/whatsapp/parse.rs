@@ -7,6 +7,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::accounts::Accounts;
+use super::apps::Apps;
 use super::echoes::Echo;
 use super::kinds::Sort;
 use super::people::Person;
@@ -33,6 +34,7 @@ mod reasons {
     pub(super) const OTHER_OBJECT: &str = "other_object";
     pub(super) const OTHER_FIELD: &str = "other_field";
     pub(super) const OTHER_NUMBER: &str = "other_number";
+    pub(super) const OTHER_APP: &str = "other_app";
     pub(super) const OTHER_STATUS: &str = "other_status";
     pub(super) const ECHO: &str = "echo";
     pub(super) const STANDBY: &str = "standby";
@@ -46,6 +48,10 @@ mod reasons {
 pub(super) struct Context<'a> {
     /// The `phone_number_id`s that are served; empty: all.
     pub numbers: &'a [String],
+    /// Which app may speak for which number.
+    pub apps: &'a Apps,
+    /// Which of their secrets this was signed with.
+    pub signer: usize,
     /// What a person is told who sent something other than text, if anything.
     pub only_text: Option<&'a str>,
     /// What a person is told whose words came with a file, if anything.
@@ -128,6 +134,19 @@ impl Walk<'_> {
         };
         let value = change.get("value").unwrap_or(&Value::Null);
         match account_of(value) {
+            Some(account)
+                if !self
+                    .context
+                    .apps
+                    .speaks_for(self.context.signer, account.account()) =>
+            {
+                warn!(
+                    number = account.account(),
+                    "a webhook for this number was signed by an app that may not speak for it: compare the app_secret of its \
+                     [[whatsapp.numbers]] with the app's"
+                );
+                self.dropped.push(reasons::OTHER_APP);
+            }
             Some(account) if self.serves(&account) => {
                 if let Some(waba) = waba {
                     self.context.accounts.learn(&account, waba);

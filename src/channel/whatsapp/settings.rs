@@ -45,6 +45,14 @@ pub struct Settings {
     pub numbers: Vec<Number>,
 }
 
+impl Settings {
+    /// The secrets of all apps, those for every number first.
+    pub(super) fn all_secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let own = self.numbers.iter().flat_map(|number| &number.app_secret);
+        self.app_secret.iter().chain(own)
+    }
+}
+
 /// One of `[[whatsapp.numbers]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +61,10 @@ pub struct Number {
     pub phone_number_id: String,
     /// Its token, if not `whatsapp.access_token`.
     pub access_token: Option<SecretString>,
+    /// The secret of its Meta app, if that is another one than `whatsapp.app_secret`'s; several while one is being
+    /// replaced. Then nothing else that is signed counts for it.
+    #[serde(default, deserialize_with = "settings::secrets")]
+    pub app_secret: Vec<SecretString>,
     /// Its agent: short for a route.
     pub agent_id: Option<String>,
 }

@@ -201,6 +201,11 @@ const NUMBER: &[Key] = &[
         "Its token, if not whatsapp.access_token.",
     ),
     unset(
+        "app_secret",
+        Kind::Secrets,
+        "The secret of its Meta app, if it has another one; several while one is being replaced.",
+    ),
+    unset(
         "agent_id",
         Kind::Name,
         "Its agent: short for a table of [[routes]] in front of the others.",

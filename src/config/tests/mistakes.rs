@@ -264,6 +264,13 @@ fn contradictions_are_told() {
             "slack.client_id (my.toml): needs server.public_url",
         ),
         (
+            format!(
+                "{SLACK}client_id = \"1.2\"\nclient_secret = \"s\"\n[server]\npublic_url = \"https://a.example\"\n\
+                 [store]\nurl = \"postgres://h/d\"\n"
+            ),
+            "slack.client_id (my.toml): needs store.secret_key",
+        ),
+        (
             "[store]\nsecret_key = \"c2hvcnQ=\"\n".to_owned(),
             "store.secret_key (my.toml): holds something other than 32 bytes in base64",
         ),

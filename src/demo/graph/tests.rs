@@ -6,7 +6,7 @@ use crate::outbound;
 
 async fn number() -> (Graph, Server, reqwest::Client) {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let graph = Graph::new(Journal::default());
+    let graph = Graph::new(Scene::default());
     let server = graph.serve().await.unwrap();
     (graph, server, outbound::client(Duration::from_secs(10)).unwrap())
 }
@@ -32,7 +32,7 @@ async fn a_wrong_token_is_401_with_code_190() {
     let answer = outbound::call(request).await.unwrap();
     assert_eq!(answer.status, 401);
     assert_eq!(answer.json().unwrap()["error"]["code"], 190);
-    assert!(graph.0.journal.entries().is_empty());
+    assert!(graph.0.scene.journal.entries().is_empty());
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_bad_message_is_400_with_code_100() {
         assert_eq!(answer.status, 400, "{message}");
         assert_eq!(answer.json().unwrap()["error"]["code"], 100, "{message}");
     }
-    assert!(graph.0.journal.entries().is_empty());
+    assert!(graph.0.scene.journal.entries().is_empty());
 }
 
 #[tokio::test]
@@ -121,6 +121,7 @@ async fn a_person_without_a_number_gets_the_answer_too() {
     );
     let heard = graph
         .0
+        .scene
         .journal
         .answer_to(&said, Duration::from_secs(10))
         .await

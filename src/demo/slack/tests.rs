@@ -3,7 +3,7 @@ use crate::outbound;
 
 async fn workspace() -> (Slack, Server, reqwest::Client) {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let slack = Slack::new(Journal::default());
+    let slack = Slack::new(Scene::default());
     let server = slack.serve().await.unwrap();
     (slack, server, outbound::client(Duration::from_secs(10)).unwrap())
 }
@@ -84,7 +84,12 @@ async fn an_answer_in_the_thread_reaches_who_asked_there() {
         .bearer_auth(slack.token())
         .json(&arguments);
     call(request).await;
-    let answer = slack.0.journal.answer_to(&said, Duration::from_secs(10)).await;
+    let answer = slack
+        .0
+        .scene
+        .journal
+        .answer_to(&said, Duration::from_secs(10))
+        .await;
     assert_eq!(answer.unwrap().text, "a < b");
 }
 

@@ -93,7 +93,16 @@ impl Plan {
     pub(in crate::store) fn act(&mut self, act: &Act, at: Time) -> Accepted {
         if let Whereabouts::Delivery(part) = &act.on {
             let ours = self.found.parts.get(part);
-            if ours.is_none_or(|ours| ours.account.channel() != act.account.channel()) {
+            // Of the same account; or pressed in the very room, which two accounts may share.
+            let meant = ours.is_some_and(|ours| {
+                let shared = ours.account.channel() == act.account.channel()
+                    && act
+                        .room
+                        .as_deref()
+                        .is_some_and(|room| ours.address.room() == Some(room));
+                ours.account == act.account || shared
+            });
+            if !meant {
                 return Accepted::Unknown;
             }
         }

@@ -104,7 +104,7 @@ pub(super) const WRITE_NOTICES: &str = "
         ON CONFLICT (kind, thread_id) DO UPDATE SET due_at = work.due_at";
 
 /// A stage never goes back. What was being sent or unknown is thereby known; a failure makes a dead letter even of
-/// what counted as sent. A part that nobody works on is looked at now.
+/// what counted as sent, unless its text has gone meanwhile. A part that nobody works on is looked at now.
 pub(super) const WRITE_RECEIPTS: &str = "
     WITH r AS (
         SELECT v ->> 0 AS thread_id, (v ->> 1)::bigint AS part, max((v ->> 2)::bigint) AS stage,
@@ -114,7 +114,8 @@ pub(super) const WRITE_RECEIPTS: &str = "
     ), d AS (
         UPDATE deliveries AS d SET stage = r.stage, billable = coalesce(r.billable, d.billable),
                platform_id = coalesce(d.platform_id, r.platform_id),
-               state = CASE WHEN r.stage = 4 THEN 'dead' WHEN d.state IN ('dead', 'withdrawn') THEN d.state
+               state = CASE WHEN r.stage = 4 THEN CASE WHEN d.body = '' THEN 'withdrawn' ELSE 'dead' END
+                            WHEN d.state IN ('dead', 'withdrawn') THEN d.state
                             ELSE 'sent' END,
                code = coalesce(r.code, d.code), reason = coalesce(r.reason, d.reason), ended_at = r.at
           FROM r WHERE d.thread_id = r.thread_id AND d.part = r.part AND d.stage < r.stage
@@ -178,6 +179,7 @@ fn decided(op: &Op) -> Option<ThreadId> {
             Letter::Message(id) => id.thread,
             Letter::Delivery(id) => id.thread,
         }),
+        Op::Change(Change::Erase { thread, .. }) => *thread,
         _ => None,
     }
 }

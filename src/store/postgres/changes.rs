@@ -1,7 +1,7 @@
 //! The rare writes: starting up, tidying, and what operators change.
 
 use super::tx::{Tx, json};
-use super::{families, installations, reads};
+use super::{families, installations, privacy, reads};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
@@ -99,6 +99,13 @@ pub(super) async fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<Outcome, S
         Change::Thread { name, change, now } => thread(tx, name, *change, *now).await,
         Change::Replay { letter, routes, now } => replay(tx, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(tx, *letter, *now).await,
+        Change::Erase {
+            thread,
+            person,
+            mentions,
+            now,
+        } => privacy::erase(tx, *thread, person.as_deref(), mentions, *now).await,
+        Change::Expire { first, last, before } => privacy::expire(tx, first, last, *before).await,
         Change::Installation(write) => installations::apply(tx, write).await,
         Change::Family { account, family } => families::keep(tx, account, family).await,
         Change::CheckWritable => {

@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow, Postgres};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use super::tx::{self, Query};
+use crate::crash_point::{self, Deed};
 use crate::store::StoreError;
 use crate::store::look::Found;
 
@@ -33,7 +34,7 @@ const MIGRATION_LOCK: i64 = 0x6368_6174_6272_6964;
 
 /// The migrations of this binary, oldest first. A landed one is never changed, and each leaves the neighbouring
 /// versions able to work: it adds, and takes nothing away. One that cannot raises `bridge.oldest_known`.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "bridge",
@@ -43,6 +44,16 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         2,
         "families",
         include_str!("../../../migrations/postgres/0002_families.sql"),
+    ),
+    (
+        3,
+        "answered",
+        include_str!("../../../migrations/postgres/0003_answered.sql"),
+    ),
+    (
+        4,
+        "privacy",
+        include_str!("../../../migrations/postgres/0004_privacy.sql"),
     ),
 ];
 
@@ -198,7 +209,9 @@ pub(super) async fn prepare(
     };
     migrator.set_locking(false).set_ignore_missing(true);
     migrator.run_direct(None, &mut *tx, false).await?;
+    crash_point::before(Deed::Migrate);
     tx.commit().await?;
+    crash_point::after(Deed::Migrate);
     Ok(MIGRATIONS
         .iter()
         .filter(|(version, ..)| *version > newest)

@@ -16,9 +16,11 @@ mod claims;
 mod clock;
 mod connect;
 mod families;
+mod figures;
 mod hints;
 mod installations;
 mod lanes;
+mod privacy;
 mod reads;
 mod sends;
 mod statements;
@@ -43,7 +45,9 @@ use connect::Readers;
 use lanes::Lanes;
 use writer::{Job, Shared, Writer};
 
-use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 use super::ops::{Change, Letter, Op, Outcome, Wanted};
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Mode, Quota, Settings, Store, StoreError, Swept, Work};
@@ -85,7 +89,7 @@ impl PostgresStore {
         let options = connect::options(&settings.url)?;
         let mut conn = connect::connect(&options).await?;
         let migrated = connect::prepare(&options, &mut conn).await?;
-        let keys = Keyring::configured(&settings.secret_key)?;
+        let keys = Keyring::configured("store.secret_key", &settings.secret_key)?;
         if mode == Mode::Serve {
             connect::warn_of_loss(&mut conn).await?;
             installations::reseal(&mut conn, &keys).await?;
@@ -326,6 +330,14 @@ impl Store for PostgresStore {
             return Ok(false);
         };
         outcome!(self.change(Change::Purge { letter, now }).await?, Flag)
+    }
+
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError> {
+        figures::answered(&self.readers, since).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        figures::accounts(&self.readers).await
     }
 
     async fn prolong(

@@ -4,6 +4,7 @@ use sqlx::postgres::PgRow;
 
 use super::connect::Readers;
 use super::tx::Tx;
+use crate::domain::Time;
 use crate::store::operator::{DeadLetter, DeadQuery, ThreadDetail, ThreadQuery, ThreadRow};
 use crate::store::ops::kind;
 use crate::store::rows::{self, Cells};
@@ -34,14 +35,17 @@ pub(super) const THREAD: &str = concat!(
     ", conversation_id, updated_at FROM threads WHERE id = $1"
 );
 
-/// `channel, state, limit`
+/// `channel, state, limit, search`
 pub(super) const THREADS: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads
-     WHERE (CAST($1 AS TEXT) IS NULL OR account LIKE $1 || '/%') AND (CAST($2 AS TEXT) IS NULL OR $2 = ",
+     WHERE (CAST($1 AS TEXT) IS NULL OR substr(account, 1, length(CAST($1 AS TEXT)) + 1) = CAST($1 AS TEXT) || '/') AND (CAST($2 AS TEXT) IS NULL OR $2 = ",
     state_now!(),
-    ") ORDER BY updated_at DESC, id DESC LIMIT $3"
+    ") AND (CAST($4 AS TEXT) IS NULL OR $4 IN (id, conversation_id) OR strpos(address, $4) > 0 OR EXISTS (
+            SELECT 1 FROM aliases AS a
+             WHERE a.thread_id = threads.id AND a.strength < 4 AND strpos(a.alias, $4) > 0))
+      ORDER BY updated_at DESC, id DESC LIMIT $3"
 );
 
 pub(super) async fn lanes(readers: &Readers, work: Work, owner: &str) -> Result<Vec<LaneDue>, StoreError> {
@@ -74,7 +78,8 @@ pub(super) async fn threads(readers: &Readers, query: &ThreadQuery) -> Result<Ve
     let read = sqlx::query(THREADS)
         .bind(&query.channel)
         .bind(&query.state)
-        .bind(i64::from(query.limit));
+        .bind(i64::from(query.limit))
+        .bind(&query.search);
     readers.fetch(read).await?.iter().map(rows::thread_row).collect()
 }
 
@@ -102,6 +107,12 @@ pub(super) async fn dead(readers: &Readers, query: &DeadQuery) -> Result<Vec<Dea
     let read = sqlx::query(sql::DEAD)
         .bind(&query.kind)
         .bind(&query.id)
+        .bind(&query.channel)
+        .bind(&query.account)
+        .bind(&query.address)
+        .bind(&query.code)
+        .bind(query.since.map(Time::millis))
+        .bind(query.until.map(Time::millis))
         .bind(i64::from(query.limit));
     readers.fetch(read).await?.iter().map(rows::dead_letter).collect()
 }

@@ -1,6 +1,6 @@
 //! All statements in one list, for whoever looks at how the database carries them out.
 
-use super::{accept, acts, changes, claims, installations, lanes, reads, sends, stops, turns};
+use super::{accept, acts, changes, claims, figures, installations, lanes, reads, sends, stops, turns};
 use crate::store::sql;
 
 /// The statements by their names: those of this database, and those that both databases share.
@@ -42,6 +42,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("claims: SEND_PARTS", claims::SEND_PARTS),
         ("claims: RECORD_ATTEMPTS", claims::RECORD_ATTEMPTS),
         ("claims: RENEW", claims::RENEW),
+        ("figures: ANSWERED", figures::ANSWERED),
         ("installations: PUT", installations::PUT),
         ("installations: ENDED", installations::ENDED),
         ("lanes: OWN", lanes::OWN),

@@ -102,13 +102,15 @@ pub(super) fn is_contended(error: &StoreError) -> bool {
 }
 
 /// Whether the connection is of no more use: it is gone, or the server is stopping (class 57P), failing or out of
-/// connections (classes 08, 53, 58), or no longer takes writes (25006: it became a standby).
+/// connections (classes 08, 53, 58), no longer takes writes (25006: it became a standby), or has
+/// heard nothing of us for too long (25P03).
 pub(super) fn is_broken(error: &StoreError) -> bool {
     match error {
         StoreError::Unreachable { .. } => true,
         StoreError::Database(sqlx::Error::Database(_)) => code(error).is_some_and(|code| {
             code.starts_with("57P")
                 || code == "25006"
+                || code == "25P03"
                 || ["08", "53", "58", "XX"]
                     .iter()
                     .any(|class| code.starts_with(class))

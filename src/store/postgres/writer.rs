@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use super::lanes::Lanes;
 use super::tx::{self, Tx};
 use super::{accept, changes, claims, connect, sends, turns};
+use crate::crash_point;
 use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::routing::send_lane;
@@ -222,7 +223,9 @@ async fn attempt(
         }
     }
     *committing = true;
+    ops.iter().filter_map(Op::deed).for_each(crash_point::before);
     tx.commit().await?;
+    ops.iter().filter_map(Op::deed).for_each(crash_point::after);
     let outcomes = outcomes
         .into_iter()
         .map(|outcome| outcome.unwrap_or(Outcome::Done))

@@ -1,6 +1,6 @@
 //! Accepting: one read, the decisions of [`plan`](super::plan), one write, whatever the size of the batch.
 
-mod names;
+pub(super) mod names;
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -18,7 +18,7 @@ use crate::domain::{AliasKey, DedupKey};
 use crate::store::StoreError;
 
 /// What is known of the batch's aliases, keys and deliveries.
-const READ: &str = concat!(
+pub(super) const READ: &str = concat!(
     "SELECT 1, a.alias, t.id, a.since, ",
     thread_now_columns!(),
     "
@@ -27,7 +27,7 @@ const READ: &str = concat!(
 );
 
 /// The deliveries that receipts speak of, by our id or by the platform's name.
-const READ_DELIVERIES: &str = "
+pub(super) const READ_DELIVERIES: &str = "
     SELECT 3, d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
       FROM jsonb_each(?) AS j
      CROSS JOIN deliveries AS d ON d.thread_id = j.value ->> 0 AND d.part = j.value ->> 1
@@ -39,7 +39,7 @@ const READ_DELIVERIES: &str = "
 
 /// Threads first, for the others refer to them. A turn that is claimed, has begun or is held keeps its time; else a
 /// message more moves it, up to the longest wait.
-const WRITE: &str = "
+pub(super) const WRITE: &str = "
     INSERT INTO threads (id, account, place, address, route, country, bound, last_seq, last_part, last_inbound_at,
                          noticed_at, created_at, updated_at, routed_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
@@ -63,7 +63,7 @@ const WRITE: &str = "
         ON CONFLICT (kind, thread_id) DO UPDATE SET due_at = min(since + max_wait, excluded.due_at)
            WHERE token IS NULL AND upto IS NULL AND held IS NULL AND excluded.wait > 0";
 
-const WRITE_NOTICES: &str = "
+pub(super) const WRITE_NOTICES: &str = "
     INSERT INTO deliveries (thread_id, part, kind, body, state, created_at)
     SELECT value ->> 0, value ->> 1, 'notice', value ->> 2, 'pending', value ->> 3 FROM jsonb_each(?);
     INSERT INTO work (kind, thread_id, lane, due_at, since, first)
@@ -71,11 +71,12 @@ const WRITE_NOTICES: &str = "
         ON CONFLICT (kind, thread_id) DO NOTHING";
 
 /// A stage never goes back. What was being sent or unknown is thereby known; a failure makes a dead letter even of
-/// what counted as sent. A part that nobody works on is looked at now.
-const WRITE_RECEIPTS: &str = "
+/// what counted as sent, unless its text has gone meanwhile. A part that nobody works on is looked at now.
+pub(super) const WRITE_RECEIPTS: &str = "
     UPDATE deliveries AS d SET stage = j.stage, billable = coalesce(j.billable, d.billable),
            platform_id = coalesce(d.platform_id, j.platform_id),
-           state = CASE WHEN j.stage = 4 THEN 'dead' WHEN d.state IN ('dead', 'withdrawn') THEN d.state
+           state = CASE WHEN j.stage = 4 THEN CASE WHEN d.body = '' THEN 'withdrawn' ELSE 'dead' END
+                        WHEN d.state IN ('dead', 'withdrawn') THEN d.state
                         ELSE 'sent' END,
            code = coalesce(j.code, d.code), reason = coalesce(j.reason, d.reason), ended_at = j.at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS part, value ->> 2 AS stage, value ->> 3 AS billable,

@@ -1,6 +1,6 @@
 //! What people do besides writing, between the database and the [`plan`](super::plan): edits, withdrawals, acts.
 
-mod stops;
+pub(super) mod stops;
 
 use super::plan::asked::Asked;
 use super::plan::writes::Found;
@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// The messages that may still be changed, by a name of their thread and their own. A turn that was put back without
 /// counting has not begun: nobody has read its question.
-const READ_OPEN: &str = "
+pub(super) const READ_OPEN: &str = "
     SELECT m.thread_id, m.seq, m.platform_id, m.edited_at
       FROM jsonb_each(?) AS j
      CROSS JOIN aliases AS a ON a.alias = j.value ->> 0
@@ -21,7 +21,7 @@ const READ_OPEN: &str = "
        AND (w.upto IS NULL OR m.seq > w.upto OR w.token IS NULL AND w.attempts = 0 AND NOT w.ambiguous)";
 
 /// The parts that acts are about, and their threads.
-const READ_PARTS: &str = concat!(
+pub(super) const READ_PARTS: &str = concat!(
     "SELECT d.thread_id, d.part, d.turn, t.account, ",
     thread_now_columns!(),
     "
@@ -32,7 +32,7 @@ const READ_PARTS: &str = concat!(
 
 /// A message that was taken back says nothing any more. A turn that loses a message that way, or says something else
 /// now, begins anew with what there is.
-const WRITE_REVISIONS: &str = "
+pub(super) const WRITE_REVISIONS: &str = "
     UPDATE messages SET text = coalesce(j.text, ''), edited_at = j.edited_at,
            state = CASE WHEN j.text IS NULL THEN 'ignored' ELSE state END,
            code = CASE WHEN j.text IS NULL THEN 'deleted' ELSE code END,
@@ -44,15 +44,15 @@ const WRITE_REVISIONS: &str = "
      WHERE kind = 1 AND thread_id IN (SELECT value ->> 0 FROM jsonb_each(?))
        AND token IS NULL AND attempts = 0 AND NOT ambiguous";
 
-const WRITE_SPOKEN: &str = "
+pub(super) const WRITE_SPOKEN: &str = "
     UPDATE threads SET last_part = max(threads.last_part, j.last_part), updated_at = j.at
       FROM (SELECT value ->> 0 AS id, value ->> 1 AS last_part, value ->> 2 AS at FROM jsonb_each(?)) AS j
      WHERE threads.id = j.id";
 
-const WRITE_RESETS: &str = "
+pub(super) const WRITE_RESETS: &str = "
     UPDATE threads SET conversation_id = NULL WHERE id IN (SELECT value FROM jsonb_each(?))";
 
-const WRITE_RATINGS: &str = "
+pub(super) const WRITE_RATINGS: &str = "
     INSERT INTO feedback (thread_id, turn, person, helpful, at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?) WHERE true
         ON CONFLICT (thread_id, turn, person) DO UPDATE SET helpful = excluded.helpful, at = excluded.at

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 use super::fresh::{Fresh, Step};
 use super::ops::{Change, Letter, Outcome, kind};
 use super::transaction::Transaction;
-use super::{families, installations, reads, rows, sql};
+use super::{families, installations, privacy, reads, rows, sql};
 use crate::domain::account::AccountKey;
 use crate::domain::routing::{Routes, send_lane};
 use crate::domain::{ThreadId, Time};
@@ -14,12 +14,12 @@ use crate::store::operator::ThreadChange;
 use crate::store::{StoreError, Swept, Work};
 
 /// The planner does not know how little is held, so it is told which index to take.
-const RELEASE: &str = "
+pub(super) const RELEASE: &str = "
     UPDATE work INDEXED BY work_held SET held = NULL, due_at = ? WHERE kind = ? AND held = ? AND token IS NULL";
 
 /// What a process that is gone had claimed is free again. Its questions may have been answered and its parts may have
 /// been sent: both are looked for. What was held is tried anew.
-const RECOVER: &str = "
+pub(super) const RECOVER: &str = "
     UPDATE deliveries SET state = 'unknown'
       FROM (SELECT thread_id, first FROM work WHERE kind = 2 AND token IS NOT NULL) AS w
      WHERE deliveries.thread_id = w.thread_id AND part >= w.first AND state = 'sending';
@@ -28,17 +28,17 @@ const RECOVER: &str = "
     UPDATE work SET token = NULL, due_at = ? WHERE kind = 2 AND token IS NOT NULL;
     UPDATE work SET held = NULL, due_at = ? WHERE held IS NOT NULL";
 
-const MOVE_LANES: &str = "
+pub(super) const MOVE_LANES: &str = "
     UPDATE work SET lane = j.lane FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS lane FROM jsonb_each(?)) AS j
      WHERE work.kind = 1 AND work.thread_id = j.thread_id";
 
-const OPEN: &str = "
+pub(super) const OPEN: &str = "
     INSERT INTO threads (id, account, address, route, last_inbound_at, created_at, updated_at)
     VALUES (?, ?, ?, 'null', 0, ?, ?);
     INSERT INTO aliases (alias, thread_id, strength, since) VALUES (?, ?, 0, ?)";
 
 /// Messages whose turn has not begun are for the person now, and parts that are not sent yet stay unsent.
-const HAND_OVER: &str = "
+pub(super) const HAND_OVER: &str = "
     UPDATE messages SET state = 'handed', ended_at = ?
      WHERE thread_id = ? AND state = 'pending'
        AND seq > coalesce((SELECT upto FROM work WHERE kind = 1 AND thread_id = ? AND token IS NOT NULL), 0);
@@ -47,7 +47,7 @@ const HAND_OVER: &str = "
      WHERE thread_id = ? AND state = 'pending' AND kind = 'answer'";
 
 /// It keeps its place: it is asked before whatever waits behind it, or right after the turn that is under way.
-const REPLAY_MESSAGE: &str = "
+pub(super) const REPLAY_MESSAGE: &str = "
     UPDATE messages SET state = 'pending', code = NULL, reason = NULL, ended_at = NULL, attempts = 0, accepted_at = ?
      WHERE thread_id = ? AND seq = ?;
     INSERT INTO work (kind, thread_id, lane, due_at, since, first) VALUES (1, ?, ?, ?, ?, ?)
@@ -55,7 +55,7 @@ const REPLAY_MESSAGE: &str = "
            first = CASE WHEN upto IS NULL THEN min(first, excluded.first) ELSE first END,
            reopened = CASE WHEN upto IS NULL THEN NULL ELSE min(coalesce(reopened, excluded.first), excluded.first) END";
 
-const REPLAY_DELIVERY: &str = "
+pub(super) const REPLAY_DELIVERY: &str = "
     UPDATE deliveries SET state = 'pending', stage = 0, attempts = 0, code = NULL, reason = NULL, ended_at = NULL,
            platform_id = NULL, created_at = ?
      WHERE thread_id = ? AND part = ?;
@@ -75,13 +75,19 @@ pub(super) async fn apply(tx: &mut Transaction<'_>, change: &Change) -> Result<O
         Change::Sweep { .. } | Change::Thread { .. } => Ok(Outcome::Done),
         Change::Replay { letter, routes, now } => replay(conn, *letter, routes, *now).await,
         Change::Purge { letter, now } => purge(conn, *letter, *now).await,
+        Change::Erase {
+            thread,
+            person,
+            mentions,
+            now,
+        } => privacy::erase(conn, *thread, person.as_deref(), mentions, *now).await,
+        Change::Expire { first, last, before } => privacy::expire(conn, first, last, *before).await,
         Change::Installation(write) => installations::apply(conn, write).await,
         Change::Family { account, family } => families::keep(conn, account, family).await,
-        // The transaction around it takes the write lock and syncs an (empty) commit.
+        // A page must go to the disk: on a full one a commit that changes nothing still succeeds. Nobody reads this
+        // number, and SQLite writes its page even if it stays the same.
         Change::CheckWritable => {
-            sqlx::query("UPDATE threads SET updated_at = updated_at WHERE id = ''")
-                .execute(conn)
-                .await?;
+            sqlx::query("PRAGMA user_version = 1").execute(conn).await?;
             Ok(Outcome::Done)
         }
     }

@@ -16,7 +16,7 @@ use crate::domain::{ClaimToken, Time};
 use crate::store::{Claims, LaneDue, StoreError, Work};
 
 /// A turn that begins takes all messages that the thread has now; one that is tried again keeps those it began with.
-const CLAIM_TURNS: &str = "
+pub(super) const CLAIM_TURNS: &str = "
     UPDATE work SET token = ?, due_at = ?, attempts = attempts + 1, held = NULL,
            upto = coalesce(upto, (SELECT last_seq FROM threads WHERE id = thread_id))
      WHERE kind = 1 AND thread_id IN
@@ -24,7 +24,7 @@ const CLAIM_TURNS: &str = "
 
 /// Work without anything left to do goes: its messages were erased or handed to a person. The planner does not know how
 /// few rows have a lease that ends at this moment, so it is told which index to take.
-const TAKE_TURNS: &str = concat!(
+pub(super) const TAKE_TURNS: &str = concat!(
     "
     DELETE FROM work INDEXED BY work_due
      WHERE kind = 1 AND lane IN (SELECT value FROM jsonb_each(?)) AND due_at = ? AND token = ?
@@ -44,7 +44,7 @@ const TAKE_TURNS: &str = concat!(
 );
 
 /// The claim begins at the thread's first open part.
-const CLAIM_SENDS: &str = "
+pub(super) const CLAIM_SENDS: &str = "
     UPDATE work SET token = ?, due_at = ?, held = NULL, first = coalesce(
            (SELECT x.part FROM deliveries AS x WHERE x.thread_id = work.thread_id AND x.part >= work.first
                AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1), first)
@@ -52,7 +52,7 @@ const CLAIM_SENDS: &str = "
            (SELECT thread_id FROM work WHERE kind = 2 AND lane = ? AND due_at <= ? ORDER BY due_at LIMIT ?)";
 
 /// The attempt is recorded before it is made. A part whose sender is gone may have been sent: it is unknown.
-const TAKE_SENDS: &str = concat!(
+pub(super) const TAKE_SENDS: &str = concat!(
     "
     DELETE FROM work INDEXED BY work_due
      WHERE kind = 2 AND lane IN (SELECT value FROM jsonb_each(?)) AND due_at = ? AND token = ?
@@ -76,14 +76,14 @@ const TAKE_SENDS: &str = concat!(
              CROSS JOIN work AS w INDEXED BY work_due ON w.kind = 2 AND w.lane = j.value AND w.due_at = ? AND w.token = ?)"
 );
 
-const NEXT_DUE: &str = "
+pub(super) const NEXT_DUE: &str = "
     SELECT ?, 3, j.value, (SELECT min(due_at) FROM work WHERE kind = ? AND lane = j.value) FROM jsonb_each(?) AS j";
 
 /// So many lanes are claimed from in one text at most.
 const LANES: usize = 8;
 
 /// Claims that are still held hold for longer.
-const RENEW: &str = "
+pub(super) const RENEW: &str = "
     UPDATE work SET due_at = ? FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS token, value ->> 2 AS kind
                                        FROM jsonb_each(?)) AS j
      WHERE work.kind = j.kind AND work.thread_id = j.thread_id AND work.token = j.token

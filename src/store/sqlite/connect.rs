@@ -10,6 +10,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
+use crate::crash_point::{self, Deed};
 use crate::store::look::Found;
 use crate::store::{Mode, StoreError};
 
@@ -32,7 +33,7 @@ const LOG_LIMIT: &str = "33554432";
 const READERS: u32 = 4;
 
 /// The migrations of this binary, oldest first. A landed one is never changed.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "bridge",
@@ -62,6 +63,21 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
         8,
         "families",
         include_str!("../../../migrations/sqlite/0008_families.sql"),
+    ),
+    (
+        9,
+        "answered",
+        include_str!("../../../migrations/sqlite/0009_answered.sql"),
+    ),
+    (
+        10,
+        "names of a thread",
+        include_str!("../../../migrations/sqlite/0010_names_of_a_thread.sql"),
+    ),
+    (
+        12,
+        "privacy",
+        include_str!("../../../migrations/sqlite/0012_privacy.sql"),
     ),
 ];
 
@@ -126,6 +142,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", LOG_LIMIT)
         // What a statement may have to undo stays in memory: on disk it would be a file made and removed each time.
         .pragma("temp_store", "memory")
+        // What is deleted or replaced is overwritten, not only unlinked.
+        .pragma("secure_delete", "on")
         .row_buffer_size(1024)
         .disable_statement_logging()
 }
@@ -133,11 +151,22 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// Opens the one connection that writes.
 pub(super) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
     options(path).connect().await.map_err(|error| {
-        open_error(
-            path,
-            format!("{error}; is the folder there and writable for this user?"),
-        )
+        let reason = format!("{error}; is the folder there and writable for this user?");
+        match StoreError::from(error).in_file(path) {
+            damaged @ StoreError::Damaged { .. } => damaged,
+            _ => open_error(path, reason),
+        }
     })
+}
+
+/// Opens a connection that writes the whole database anew: what it has to set aside for that is as large as the database,
+/// and stands in a file rather than in memory.
+pub(super) async fn rewriter(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = options(path)
+        .create_if_missing(false)
+        .pragma("temp_store", "default");
+    let conn = options.connect().await;
+    conn.map_err(|error| open_error(path, error.to_string()))
 }
 
 /// Opens the readers; none connects before it is needed.
@@ -176,12 +205,14 @@ pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<
             false,
         )
     });
+    crash_point::before(Deed::Migrate);
     Migrator {
         migrations: Cow::Owned(migrations.to_vec()),
         ..Migrator::DEFAULT
     }
     .run_direct(None, conn, false)
     .await?;
+    crash_point::after(Deed::Migrate);
     Ok(MIGRATIONS
         .iter()
         .filter(|(version, ..)| *version > newest)
@@ -220,7 +251,7 @@ async fn newest_migration(conn: &mut SqliteConnection) -> Result<i64, StoreError
 }
 
 /// Looks for damage in the pages that are in use (`PRAGMA quick_check`), stopping at the first.
-async fn quick_check(path: &Path, conn: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn quick_check(path: &Path, conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let damaged = |reason: String| StoreError::Damaged {
         path: path.display().to_string(),
         reason,

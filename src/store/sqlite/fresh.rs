@@ -17,15 +17,15 @@ use crate::store::StoreError;
 /// So many keys go over in one commit at least.
 const SLICE: usize = 512;
 
-const LOAD: &str = "SELECT seq, key, hour FROM fresh_keys ORDER BY seq";
+pub(super) const LOAD: &str = "SELECT seq, key, hour FROM fresh_keys ORDER BY seq";
 
-const APPEND: &str = "
+pub(super) const APPEND: &str = "
     INSERT INTO fresh_keys (seq, key, hour) SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?)";
 
-const CARRY: &str =
+pub(super) const CARRY: &str =
     "INSERT OR IGNORE INTO keys (key, hour) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?)";
 
-const FORGET: &str = "DELETE FROM fresh_keys WHERE seq <= ?";
+pub(super) const FORGET: &str = "DELETE FROM fresh_keys WHERE seq <= ?";
 
 /// The keys that are not in the large table yet.
 #[derive(Debug)]

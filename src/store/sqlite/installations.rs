@@ -12,14 +12,15 @@ use crate::domain::{AccountKey, Time};
 use crate::store::StoreError;
 use crate::store::seal::Keyring;
 
-const PUT: &str = "
+pub(super) const PUT: &str = "
     INSERT INTO installations (account, since, sealed) VALUES (?, ?, ?)
         ON CONFLICT (account) DO UPDATE SET
            since = max(excluded.since, since, coalesce(ended_at, 0)), sealed = excluded.sealed
     RETURNING since";
 
 /// The end is remembered even where nothing is left to forget: the other half of the platform's news may come later.
-const ENDED: &str = "UPDATE installations SET ended_at = max(coalesce(ended_at, 0), ?) WHERE account = ?";
+pub(super) const ENDED: &str =
+    "UPDATE installations SET ended_at = max(coalesce(ended_at, 0), ?) WHERE account = ?";
 
 /// Carries out a write.
 pub(super) async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<Outcome, StoreError> {

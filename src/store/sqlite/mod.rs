@@ -7,14 +7,18 @@
 
 mod accept;
 mod acts;
+pub(super) mod backup;
 mod changes;
 mod claims;
 mod connect;
 mod families;
+mod figures;
 mod fresh;
 mod installations;
+mod privacy;
 mod reads;
 mod sends;
+mod statements;
 mod transaction;
 mod turns;
 mod writer;
@@ -31,9 +35,12 @@ pub use super::Mode;
 pub(super) use connect::{look, path_of};
 use fresh::Fresh;
 use ops::{Change, Letter, Op, Outcome, Wanted};
+pub use statements::statements;
 use writer::Job;
 
-use super::operator::{DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
+use super::operator::{
+    AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
+};
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
 use super::{claimed, ends, ops, plan, rows, sql};
@@ -88,7 +95,9 @@ impl SqliteStore {
         let path = connect::path_of(&settings.url)?;
         let lock = connect::lock(&path, mode)?;
         let mut conn = connect::writer(&path).await?;
-        let migrated = connect::prepare(&path, &mut conn).await?;
+        let migrated = connect::prepare(&path, &mut conn)
+            .await
+            .map_err(|error| error.in_file(&path))?;
         let keys = Keyring::load(&settings.secret_key, &path, mode == Mode::Serve)?;
         if mode == Mode::Serve {
             installations::reseal(&mut conn, &keys).await?;
@@ -130,7 +139,12 @@ impl SqliteStore {
             .await
             .map_err(|_| StoreError::Closed)?;
         drop(jobs);
-        answer.await.map_err(|_| StoreError::Closed)?
+        self.located(answer.await.map_err(|_| StoreError::Closed)?)
+    }
+
+    /// Damage that is found while the store is open is told as at the start: with the file and the remedy.
+    fn located<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        result.map_err(|error| error.in_file(&self.path))
     }
 
     async fn change(&self, change: Change) -> Result<Outcome, StoreError> {
@@ -160,11 +174,14 @@ impl Store for SqliteStore {
         })
         .map_err(|_| StoreError::Busy)?;
         drop(jobs);
-        outcome!(answer.await.map_err(|_| StoreError::Closed)??, Accepted)
+        outcome!(
+            self.located(answer.await.map_err(|_| StoreError::Closed)?)?,
+            Accepted
+        )
     }
 
     async fn lanes(&self, work: Work) -> Result<Vec<LaneDue>, StoreError> {
-        reads::lanes(&self.readers, work).await
+        self.located(reads::lanes(&self.readers, work).await)
     }
 
     async fn claim_turns(
@@ -254,7 +271,7 @@ impl Store for SqliteStore {
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        reads::backlog(&self.readers).await
+        self.located(reads::backlog(&self.readers).await)
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {
@@ -262,11 +279,11 @@ impl Store for SqliteStore {
     }
 
     async fn threads(&self, query: ThreadQuery) -> Result<Vec<ThreadRow>, StoreError> {
-        reads::threads(&self.readers, &query).await
+        self.located(reads::threads(&self.readers, &query).await)
     }
 
     async fn thread(&self, name: &str) -> Result<Option<ThreadDetail>, StoreError> {
-        reads::thread(&self.readers, name).await
+        self.located(reads::thread(&self.readers, name).await)
     }
 
     async fn change_thread(
@@ -287,7 +304,7 @@ impl Store for SqliteStore {
     }
 
     async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>, StoreError> {
-        reads::dead(&self.readers, &query).await
+        self.located(reads::dead(&self.readers, &query).await)
     }
 
     async fn replay(&self, id: &str, routes: &Routes, now: Time) -> Result<bool, StoreError> {
@@ -319,6 +336,14 @@ impl Store for SqliteStore {
         until: Time,
     ) -> Result<HashSet<ClaimToken>, StoreError> {
         outcome!(self.write(Op::Renew { work, keys, until }).await?, Held)
+    }
+
+    async fn answered(&self, since: Time) -> Result<Vec<Answered>, StoreError> {
+        figures::answered(&self.readers, since).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        figures::accounts(&self.readers).await
     }
 
     async fn close(&self) {

@@ -5,10 +5,11 @@ use sqlx::{Row, SqliteConnection};
 
 use super::ops::kind;
 use super::{rows, sql};
+use crate::domain::Time;
 use crate::store::operator::{DeadLetter, DeadQuery, ThreadDetail, ThreadQuery, ThreadRow};
 use crate::store::{Backlog, LaneDue, StoreError, Work};
 
-const LANES: &str = "SELECT lane, min(due_at) FROM work WHERE kind = ? GROUP BY lane";
+pub(super) const LANES: &str = "SELECT lane, min(due_at) FROM work WHERE kind = ? GROUP BY lane";
 
 /// A thread's state now: a pause that has ended by itself is none.
 macro_rules! state_now {
@@ -17,19 +18,21 @@ macro_rules! state_now {
     };
 }
 
-const THREAD: &str = concat!(
+pub(super) const THREAD: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads WHERE id = ?"
 );
 
-const THREADS: &str = concat!(
+pub(super) const THREADS: &str = concat!(
     "SELECT id, account, address, ",
     state_now!(),
     ", conversation_id, updated_at FROM threads
-     WHERE (?1 IS NULL OR account LIKE ?1 || '/%') AND (?2 IS NULL OR ?2 = ",
+     WHERE (?1 IS NULL OR substr(account, 1, length(?1) + 1) = ?1 || '/') AND (?2 IS NULL OR ?2 = ",
     state_now!(),
-    ") ORDER BY updated_at DESC, id DESC LIMIT ?3"
+    ") AND (?4 IS NULL OR ?4 IN (id, conversation_id) OR instr(address, ?4) OR EXISTS (
+           SELECT 1 FROM aliases AS a WHERE a.thread_id = threads.id AND a.strength < 4 AND instr(a.alias, ?4)))
+     ORDER BY updated_at DESC, id DESC LIMIT ?3"
 );
 
 pub(super) async fn lanes(readers: &SqlitePool, work: Work) -> Result<Vec<LaneDue>, StoreError> {
@@ -66,7 +69,8 @@ pub(super) async fn threads(readers: &SqlitePool, query: &ThreadQuery) -> Result
     let rows = sqlx::query(THREADS)
         .bind(&query.channel)
         .bind(&query.state)
-        .bind(query.limit);
+        .bind(query.limit)
+        .bind(&query.search);
     rows.fetch_all(readers)
         .await?
         .iter()
@@ -99,6 +103,12 @@ pub(super) async fn dead(readers: &SqlitePool, query: &DeadQuery) -> Result<Vec<
     let rows = sqlx::query(sql::DEAD)
         .bind(&query.kind)
         .bind(&query.id)
+        .bind(&query.channel)
+        .bind(&query.account)
+        .bind(&query.address)
+        .bind(&query.code)
+        .bind(query.since.map(Time::millis))
+        .bind(query.until.map(Time::millis))
         .bind(query.limit);
     rows.fetch_all(readers)
         .await?

@@ -10,7 +10,7 @@ use crate::domain::ThreadId;
 use crate::store::StoreError;
 
 /// Who holds each thread's sending now, and the part behind the one that was sent.
-const READ: &str = concat!(
+pub(super) const READ: &str = concat!(
     "SELECT ",
     held_send_columns!(),
     "
@@ -24,7 +24,7 @@ const READ: &str = concat!(
 
 /// What the platform told in the meantime is not overwritten: a part that it reported dead stays dead. The kind of the
 /// work comes with its row, because for a constant the planner would go through all work of that kind.
-const WRITE: &str = "
+pub(super) const WRITE: &str = "
     UPDATE deliveries SET
            state = CASE WHEN deliveries.state IN ('dead', 'sent', 'withdrawn') THEN deliveries.state ELSE j.state END,
            platform_id = coalesce(j.platform_id, deliveries.platform_id),

@@ -11,7 +11,7 @@ use crate::domain::turn::{Burial, ClaimKey, Deferral, TurnClaim};
 use crate::store::StoreError;
 
 /// Who holds each turn now, and what its thread has.
-const READ: &str = concat!(
+pub(super) const READ: &str = concat!(
     "SELECT ",
     held_turn_columns!(),
     "
@@ -22,7 +22,7 @@ const READ: &str = concat!(
 );
 
 /// The messages end; the thread remembers its conversation; the parts wait or are being sent already.
-const WRITE: &str = "
+pub(super) const WRITE: &str = "
     UPDATE messages SET state = j.state, turn = j.first, attempts = j.attempts, code = j.code, reason = j.reason,
            ended_at = j.at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS first, value ->> 2 AS last, value ->> 3 AS state,
@@ -46,7 +46,7 @@ const WRITE: &str = "
     DELETE FROM work WHERE kind = 1 AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
 /// Messages that came (or were put back to work) during the turn form the next one, after the burst's usual wait.
-const NEXT_TURN: &str = "
+pub(super) const NEXT_TURN: &str = "
     UPDATE work SET token = NULL, attempts = 0, ambiguous = 0, held = NULL, upto = NULL, reopened = NULL,
            first = m.first, since = m.since, due_at = min(m.since + work.max_wait, m.latest + work.wait)
       FROM (SELECT m.thread_id, min(m.seq) AS first, min(m.accepted_at) AS since, max(m.accepted_at) AS latest

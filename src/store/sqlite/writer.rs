@@ -17,6 +17,7 @@ use super::fresh::{Fresh, Step};
 use super::ops::{Change, Op, Outcome};
 use super::transaction::Transaction;
 use super::{accept, changes, claims, sends, turns};
+use crate::crash_point;
 use crate::store::StoreError;
 use crate::telemetry;
 
@@ -64,6 +65,11 @@ async fn write(conn: &mut SqliteConnection, fresh: &mut Fresh, batch: &mut Vec<J
     let results = match commit(conn, fresh, &ops).await {
         Ok(outcomes) => outcomes,
         Err(error) if ops.len() == 1 => vec![Err(error)],
+        // Each by itself would wait as long again, and all behind them too.
+        Err(error) if error.is_held_elsewhere() => {
+            tracing::warn!(%error, operations = ops.len(), "another process holds the database; nothing is written now");
+            ops.iter().map(|_| Err(StoreError::Busy)).collect()
+        }
         Err(error) => {
             tracing::warn!(%error, operations = ops.len(), "a batch failed; its operations are written one by one");
             one_by_one(conn, fresh, &ops).await
@@ -137,7 +143,9 @@ async fn apply(
             taken.push(claims::take(tx, place, work, wanted).await?);
         }
     }
+    ops.iter().filter_map(Op::deed).for_each(crash_point::before);
     let rows = transaction.commit().await?;
+    ops.iter().filter_map(Op::deed).for_each(crash_point::after);
     let mut written: Vec<Written> = outcomes
         .into_iter()
         .map(|outcome| Ok(outcome.unwrap_or(Outcome::Done)))

@@ -11,6 +11,7 @@ pub(crate) struct Config {
     sections: BTreeMap<String, BTreeMap<String, Value>>,
     tail: String,
     env: Vec<(String, String)>,
+    shell: Option<String>,
 }
 
 impl Config {
@@ -48,6 +49,23 @@ impl Config {
     pub(crate) fn env(&mut self, name: &str, value: &str) -> &mut Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Leaves a variable of the environment out again.
+    pub(crate) fn unset_env(&mut self, name: &str) -> &mut Self {
+        self.env.retain(|(set, _)| set != name);
+        self
+    }
+
+    /// Lets a shell run these words before the daemon takes its place.
+    pub(crate) fn prelude(&mut self, shell: &str) -> &mut Self {
+        self.shell = Some(shell.to_owned());
+        self
+    }
+
+    /// What a shell runs before the daemon, if anything.
+    pub(crate) fn shell(&self) -> Option<&str> {
+        self.shell.as_deref()
     }
 
     /// The variables of the environment.

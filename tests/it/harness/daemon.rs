@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -17,6 +17,7 @@ use super::{DEADLINE, Metrics, get};
 pub(crate) struct Daemon {
     child: Child,
     output: Arc<Output>,
+    readers: Vec<JoinHandle<()>>,
     public: String,
     admin: String,
 }
@@ -60,7 +61,7 @@ impl Finished {
 }
 
 /// The binary with a clean environment, at home in `home`.
-fn command(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Command {
+pub(super) fn command(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Command {
     binary(env!("CARGO_BIN_EXE_chatbridge"), home, arguments, environment)
 }
 
@@ -81,6 +82,23 @@ pub(crate) fn binary(
     }
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command
+}
+
+/// The same command, which takes the place of a shell that has run some words.
+fn behind(shell: &str, command: &Command) -> Command {
+    let mut behind = Command::new("sh");
+    behind.arg("-c").arg(format!("{shell}; exec \"$0\" \"$@\""));
+    behind.arg(command.get_program()).args(command.get_args());
+    behind
+        .current_dir(command.get_current_dir().unwrap())
+        .stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => behind.env(name, value),
+            None => behind.env_remove(name),
+        };
+    }
+    behind
 }
 
 /// Runs a command of the binary to its end.
@@ -139,7 +157,7 @@ fn finish(mut command: Command, arguments: &[&str]) -> Finished {
 }
 
 /// By the shell's own `kill`: a process that is gone already needs no signal.
-fn signal(id: u32, name: &str) {
+pub(super) fn signal(id: u32, name: &str) {
     let kill = format!("kill -{name} {id}");
     Command::new("sh")
         .args(["-c", &kill])
@@ -148,7 +166,7 @@ fn signal(id: u32, name: &str) {
         .unwrap();
 }
 
-fn end_of(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+pub(super) fn end_of(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let until = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -165,54 +183,101 @@ impl Daemon {
     /// Starts `serve` and waits until it is up.
     #[track_caller]
     pub(crate) fn start(home: &Path, config_file: &str, config: &Config) -> Self {
-        Self::adopt(command(
-            home,
-            &["serve", "--config", config_file],
-            config.environment(),
-        ))
+        let mut daemon = Self::begin(home, config_file, config);
+        daemon.expect_up();
+        daemon
     }
 
     /// Starts what becomes a daemon, and waits until it is up.
     #[track_caller]
-    pub(crate) fn adopt(mut command: Command) -> Self {
+    pub(crate) fn adopt(command: Command) -> Self {
+        let mut daemon = Self::spawn(command);
+        daemon.expect_up();
+        daemon
+    }
+
+    #[track_caller]
+    fn expect_up(&mut self) {
+        if let Some(ended) = self.wait_up() {
+            panic!(
+                "the daemon ended at its start ({ended:?}); it said:\n{}",
+                self.log()
+            );
+        }
+    }
+
+    /// Starts `serve` where it may die at once; whoever calls waits until it is up, or its end.
+    pub(crate) fn begin(home: &Path, config_file: &str, config: &Config) -> Self {
+        let command = command(home, &["serve", "--config", config_file], config.environment());
+        Self::spawn(match config.shell() {
+            Some(shell) => behind(shell, &command),
+            None => command,
+        })
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let output = Arc::new(Output::default());
-        output.follow(child.stdout.take().unwrap());
-        output.follow(child.stderr.take().unwrap());
-        let mut daemon = Self {
+        let readers = vec![
+            output.follow(child.stdout.take().unwrap()),
+            output.follow(child.stderr.take().unwrap()),
+        ];
+        Self {
             child,
             output,
+            readers,
             public: String::new(),
             admin: String::new(),
-        };
-        daemon.public = daemon.listener("public");
-        daemon.admin = daemon.listener("admin");
-        daemon.wait_up();
-        daemon
+        }
     }
 
-    /// The address that the log names for a listener, in the line that says so.
+    /// Waits until it is up. Returns how it ended if it did.
     #[track_caller]
-    fn listener(&mut self, name: &str) -> String {
+    pub(crate) fn wait_up(&mut self) -> Option<ExitStatus> {
+        for name in ["public", "admin"] {
+            match self.listener(name) {
+                Ok(address) if name == "public" => self.public = address,
+                Ok(address) => self.admin = address,
+                Err(ended) => return Some(ended),
+            }
+        }
+        let until = Instant::now() + DEADLINE;
+        while !get(&format!("{}/healthz", self.public)).is_ok_and(|reply| reply.status == 200) {
+            if let Some(ended) = self.ended() {
+                return Some(ended);
+            }
+            assert!(
+                Instant::now() < until,
+                "/healthz does not answer 200; the daemon said:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    /// The address that the log names for a listener, in the line that says so; or how the daemon ended.
+    #[track_caller]
+    fn listener(&mut self, name: &str) -> Result<String, ExitStatus> {
         let until = Instant::now() + DEADLINE;
         let said = format!("{name} listener");
         loop {
-            let address = self.output.lines.lock().unwrap().iter().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                let fields = line.get("fields").unwrap_or(&line);
-                (fields["message"] == said).then_some(fields["address"].as_str()?.to_owned())
-            });
+            let lines = self.output.lines.lock().unwrap();
+            let address = lines.iter().find_map(|line| address_in(line, &said));
+            drop(lines);
             if let Some(address) = address {
-                return format!("http://{address}");
+                return Ok(format!("http://{address}"));
             }
-            let ended = self.child.try_wait().unwrap();
+            if let Some(ended) = self.ended() {
+                return Err(ended);
+            }
             assert!(
-                ended.is_none() && Instant::now() < until,
-                "the daemon did not name its {name} listener (ended: {ended:?}); it said:\n{}",
+                Instant::now() < until,
+                "the daemon did not name its {name} listener; it said:\n{}",
                 self.log()
             );
             let lines = self.output.lines.lock().unwrap();
@@ -222,19 +287,6 @@ impl Daemon {
                     .wait_timeout(lines, Duration::from_millis(20))
                     .unwrap(),
             );
-        }
-    }
-
-    #[track_caller]
-    fn wait_up(&self) {
-        let until = Instant::now() + DEADLINE;
-        while !get(&format!("{}/healthz", self.public)).is_ok_and(|reply| reply.status == 200) {
-            assert!(
-                Instant::now() < until,
-                "/healthz does not answer 200; the daemon said:\n{}",
-                self.log()
-            );
-            thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -253,6 +305,20 @@ impl Daemon {
         self.output.lines.lock().unwrap().join("\n")
     }
 
+    /// Waits until its log holds these words: what it has printed is heard a moment later.
+    #[track_caller]
+    pub(crate) fn wait_log(&self, words: &str) {
+        let until = Instant::now() + DEADLINE;
+        while !self.log().contains(words) {
+            assert!(
+                Instant::now() < until,
+                "{words:?} is not in the log:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// A fresh look at its metrics.
     #[track_caller]
     pub(crate) fn metrics(&self) -> Metrics {
@@ -261,10 +327,22 @@ impl Daemon {
         Metrics::new(reply.body)
     }
 
-    /// Ends it in the hardest way.
-    pub(crate) fn kill9(&mut self) {
+    /// How much memory it holds, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: u64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        kib * 1024
+    }
+
+    /// Ends it in the hardest way, if it has not ended; returns how it did. Its last words are heard.
+    pub(crate) fn kill9(&mut self) -> ExitStatus {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        status
     }
 
     /// Sends a signal by name.
@@ -277,6 +355,33 @@ impl Daemon {
     pub(crate) fn killer(&self) -> impl FnOnce() + Send + use<> {
         let id = self.child.id();
         move || signal(id, "KILL")
+    }
+
+    /// The most memory that it ever had resident, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has resident now, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).unwrap().count()
     }
 
     /// Whether it ended, and how.
@@ -292,8 +397,20 @@ impl Daemon {
     }
 }
 
+/// The address that a line of the log names, if it is the one that says this; in either format of the log.
+fn address_in(line: &str, said: &str) -> Option<String> {
+    let Ok(json) = serde_json::from_str::<Value>(line) else {
+        let (_, fields) = line.split_once(&format!(": {said} "))?;
+        return fields
+            .strip_prefix("address=")
+            .map(|address| address.trim().to_owned());
+    };
+    let fields = json.get("fields").unwrap_or(&json);
+    (fields["message"] == said).then_some(fields["address"].as_str()?.to_owned())
+}
+
 impl Output {
-    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
+    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) -> JoinHandle<()> {
         let output = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).lines() {
@@ -301,7 +418,7 @@ impl Output {
                 output.lines.lock().unwrap().push(line);
                 output.changed.notify_all();
             }
-        });
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Executor};
 
 use super::World;
@@ -31,6 +31,21 @@ impl Connection {
             Self::Sqlite(connection) => drop(runtime().block_on(connection.execute(sqlite)).unwrap()),
             Self::Postgres(connection) => drop(runtime().block_on(connection.execute(postgres)).unwrap()),
         }
+    }
+}
+
+impl Connection {
+    /// The first column of what is written for the one database or the other.
+    fn column<T>(&mut self, sqlite: &'static str, postgres: &'static str) -> Vec<T>
+    where
+        T: Send + Unpin,
+        (T,): for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        let rows: Result<Vec<(T,)>, _> = match self {
+            Self::Sqlite(connection) => runtime().block_on(sqlx::query_as(sqlite).fetch_all(connection)),
+            Self::Postgres(connection) => runtime().block_on(sqlx::query_as(postgres).fetch_all(connection)),
+        };
+        rows.unwrap().into_iter().map(|(value,)| value).collect()
     }
 }
 
@@ -66,4 +81,46 @@ pub(crate) fn pretend_newer(world: &World) {
         "PRAGMA user_version = 2000000000",
         "UPDATE bridge SET oldest_known = 99991231235959",
     );
+}
+
+/// Spreads what was answered over the last day and over times as agents take them: a day of a shop in a moment.
+pub(crate) fn spread_over_a_day(world: &World) {
+    let mut connection = Connection::open(world);
+    connection.execute("PRAGMA busy_timeout = 30000", "SELECT 1");
+    connection.execute(
+        "UPDATE deliveries SET ended_at = ended_at - abs(random() % 24) * abs(random() % 24) / 24 * 3600000
+          WHERE asked_at IS NOT NULL",
+        "UPDATE deliveries SET ended_at = ended_at - (random() * 24)::bigint * 3600000 WHERE asked_at IS NOT NULL",
+    );
+    connection.execute(
+        "UPDATE deliveries SET asked_at = ended_at - 700 - abs(random() % 2400) - abs(random() % 8) / 7 * 6000
+          WHERE asked_at IS NOT NULL",
+        "UPDATE deliveries SET asked_at = ended_at - 700 - (random() * 2400)::bigint WHERE asked_at IS NOT NULL",
+    );
+}
+
+/// What is to be done, row by row, as the database has it: for the words of a test that waited in vain.
+pub(crate) fn waiting_work(world: &World) -> String {
+    let mut connection = Connection::open(world);
+    let rows: Vec<String> = connection.column(
+        "SELECT json_array(kind, thread_id, lane, due_at, token, attempts, ambiguous, held, first, upto) FROM work",
+        "SELECT work::text FROM work",
+    );
+    rows.join("\n")
+}
+
+/// Copies the whole log into the database, as another process may do at any time, and writes a little, so that nobody
+/// relies on pages that were read before.
+pub(crate) fn checkpoint(world: &World) {
+    let mut connection = Connection::open(world);
+    let change = "UPDATE threads SET updated_at = updated_at + 1";
+    connection.execute("PRAGMA busy_timeout = 30000", "SELECT 1");
+    connection.execute(change, change);
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)", "SELECT 1");
+}
+
+/// A number that the database tells.
+pub(crate) fn count_rows(world: &World, sql: &'static str) -> i64 {
+    let counted: Vec<i64> = Connection::open(world).column(sql, sql);
+    counted[0]
 }

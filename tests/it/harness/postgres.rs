@@ -78,6 +78,11 @@ impl Database {
         }
     }
 
+    /// Carries out statements in it.
+    pub(crate) fn execute(&self, sql: &str) {
+        administer(&self.url(), sql.to_owned());
+    }
+
     /// What a statement counts in it.
     pub(crate) fn count(&self, sql: &'static str) -> i64 {
         let options: PgConnectOptions = self.url().parse().unwrap();

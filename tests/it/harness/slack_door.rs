@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{CLIENT, Config, Page, SlackEvent, World, browse, unescape};
+use super::{CLIENT, Config, Page, SlackEvent, World, browse, try_browse, unescape};
 
 /// The address by which the world reaches the daemon, as it is told.
 pub(crate) const PUBLIC: &str = "https://bridge.example.com";
@@ -59,6 +59,14 @@ impl Browser {
     /// The state with which it was sent to Slack.
     pub(crate) fn state(&self) -> String {
         self.parameter("state")
+    }
+
+    /// Slack sends it back with this code, and the connection breaks off.
+    pub(crate) fn breaks_off(&self, world: &World, code: &str) {
+        let query = format!("code={code}&state={}", self.state());
+        let address = format!("{}/slack/oauth/callback?{query}", world.daemon().public());
+        // An answer that has left before the end is as good.
+        let _ = try_browse(&address, &self.cookie);
     }
 
     /// Slack sends it back with this code.

@@ -48,6 +48,11 @@ impl SlackStub {
         });
     }
 
+    /// Its clock shows this second at least: messages get their time stamps by it.
+    pub(crate) fn clock(&self, second: u64) {
+        self.brain(|slack| slack.last = slack.last.max(second * 1_000_000));
+    }
+
     /// Waits for an answer to a command whose text contains `text`.
     #[track_caller]
     pub(crate) fn wait_response(&self, text: &str) -> Call {

@@ -133,6 +133,10 @@ pub(crate) enum Fault {
     ActThenClose,
     /// Acts, sends half of the answer and closes the connection.
     CutOff,
+    /// Acts, and sends its answer byte by byte, with this wait before each.
+    Drip(Duration),
+    /// Acts, and sends so many bytes of nothing as its answer.
+    Flood(u64),
     /// Acts and answers after this time.
     Delay(Duration),
     /// Acts and answers once the gate is open.

@@ -77,17 +77,35 @@ impl Page {
 
 /// Visits a page with a browser that has this cookie.
 pub(crate) fn browse(url: &str, cookie: &str) -> Page {
+    try_browse(url, cookie).unwrap()
+}
+
+/// The same, where it may break off.
+pub(crate) fn try_browse(url: &str, cookie: &str) -> reqwest::Result<Page> {
     let mut request = client().get(url);
     if !cookie.is_empty() {
         request = request.header("cookie", cookie);
     }
+    visit(request)
+}
+
+/// Sends a form, as a browser would.
+pub(crate) fn submit(url: &str, headers: &[(&str, &str)], body: &str) -> Page {
+    let mut request = client().post(url).body(body.to_owned());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    visit(request).unwrap()
+}
+
+fn visit(request: reqwest::RequestBuilder) -> reqwest::Result<Page> {
     runtime().block_on(async {
-        let response = request.send().await.unwrap();
-        Page {
+        let response = request.send().await?;
+        Ok(Page {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            body: response.text().await.unwrap(),
-        }
+            body: response.text().await?,
+        })
     })
 }
 
@@ -96,7 +114,7 @@ pub(crate) fn get(url: &str) -> Result<Reply, String> {
     runtime().block_on(call(client().get(url)))
 }
 
-async fn call(request: reqwest::RequestBuilder) -> Result<Reply, String> {
+pub(super) async fn call(request: reqwest::RequestBuilder) -> Result<Reply, String> {
     let response = request.send().await.map_err(|error| error.to_string())?;
     let status = response.status().as_u16();
     let body = response.bytes().await.map_err(|error| error.to_string())?;

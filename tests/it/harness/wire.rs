@@ -3,8 +3,8 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::stub::{Answer, Brain, Call, Fault, Shared};
@@ -61,7 +62,7 @@ async fn handle<B: Brain>(
         None => {}
         Some(Fault::Answer(answer)) => {
             shared.finish(index, Some(answer.clone()));
-            return Ok(speak(answer, false));
+            return Ok(speak(answer, Manner::Plain));
         }
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::ActThenHang) => {
@@ -73,46 +74,58 @@ async fn handle<B: Brain>(
             shared.act(index);
             return Err(io::Error::other("told to close"));
         }
-        Some(Fault::CutOff) => return Ok(speak(shared.act(index), true)),
+        Some(Fault::CutOff) => return Ok(speak(shared.act(index), Manner::CutOff)),
+        Some(Fault::Drip(wait)) => return Ok(speak(shared.act(index), Manner::Drip(wait))),
+        Some(Fault::Flood(bytes)) => return Ok(speak(shared.act(index), Manner::Flood(bytes))),
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::Hold(gate)) => gate.pass().await,
     }
     let answer = shared.act(index);
     shared.finish(index, None);
-    Ok(speak(answer, false))
+    Ok(speak(answer, Manner::Plain))
 }
 
-fn speak(answer: Answer, cut_off: bool) -> Response<Spoken> {
+/// How an answer is spoken.
+enum Manner {
+    Plain,
+    CutOff,
+    Drip(Duration),
+    Flood(u64),
+}
+
+fn speak(answer: Answer, manner: Manner) -> Response<Spoken> {
+    let body = Bytes::from(answer.body);
+    let length = match manner {
+        Manner::Flood(bytes) => bytes,
+        _ => body.len() as u64,
+    };
     let mut response = Response::builder()
         .status(answer.status)
-        .header("content-length", answer.body.len());
+        .header("content-length", length);
     for (name, value) in &answer.headers {
         response = response.header(*name, value);
     }
-    let mut body = Bytes::from(answer.body);
-    if cut_off {
-        body.truncate(body.len() / 2);
-    }
-    let then = if cut_off { Then::Flush } else { Then::End };
-    response
-        .body(Spoken {
-            body: Some(body),
-            then,
-        })
-        .unwrap()
+    let rest = match manner {
+        Manner::Plain => Rest::Whole(body),
+        Manner::CutOff => Rest::Cut(body.slice(..body.len() / 2)),
+        Manner::Drip(wait) => Rest::Drip(body, wait, Box::pin(sleep(wait))),
+        Manner::Flood(bytes) => Rest::Flood(bytes),
+    };
+    response.body(Spoken(rest)).unwrap()
 }
 
-/// A body that can break off.
-struct Spoken {
-    body: Option<Bytes>,
-    then: Then,
-}
+/// A body that can break off, trickle, or never end.
+struct Spoken(Rest);
 
-enum Then {
-    End,
+/// What is still to be said.
+enum Rest {
+    Whole(Bytes),
+    Cut(Bytes),
     /// Lets what was written leave before the connection breaks.
     Flush,
     Break,
+    Drip(Bytes, Duration, Pin<Box<Sleep>>),
+    Flood(u64),
 }
 
 impl Body for Spoken {
@@ -123,17 +136,33 @@ impl Body for Spoken {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(body) = self.body.take().filter(|body| !body.is_empty()) {
-            return Poll::Ready(Some(Ok(Frame::data(body))));
-        }
-        match self.then {
-            Then::End => Poll::Ready(None),
-            Then::Flush => {
-                self.then = Then::Break;
+        let said = |bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
+        match &mut self.0 {
+            Rest::Whole(body) if body.is_empty() => Poll::Ready(None),
+            Rest::Whole(body) => said(std::mem::take(body)),
+            Rest::Cut(body) => {
+                let body = std::mem::take(body);
+                self.0 = Rest::Flush;
+                said(body)
+            }
+            Rest::Flush => {
+                self.0 = Rest::Break;
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Then::Break => Poll::Ready(Some(Err(io::Error::other("told to break off")))),
+            Rest::Break => Poll::Ready(Some(Err(io::Error::other("told to break off")))),
+            Rest::Drip(body, ..) if body.is_empty() => Poll::Ready(None),
+            Rest::Drip(body, wait, timer) => {
+                ready!(timer.as_mut().poll(context));
+                timer.set(sleep(*wait));
+                said(body.split_to(1))
+            }
+            Rest::Flood(0) => Poll::Ready(None),
+            Rest::Flood(left) => {
+                let now = (*left).min(64 * 1024);
+                *left -= now;
+                said(Bytes::from(vec![b' '; usize::try_from(now).unwrap()]))
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A daemon between a stub Slack, a stub Meta and a stub agent.
 
 use std::path::Path;
+use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -169,6 +170,16 @@ impl World {
         let file = self.home().join(name);
         std::fs::write(&file, config.to_toml()).unwrap();
         Daemon::start(self.home(), &file.display().to_string(), &config)
+    }
+
+    /// Starts the daemon where it may die at once. Returns how it ended if it did.
+    #[track_caller]
+    pub(crate) fn try_launch(&mut self) -> Option<ExitStatus> {
+        let file = self.write_config();
+        let mut daemon = Daemon::begin(self.home(), &file, &self.config);
+        let ended = daemon.wait_up();
+        self.daemon = Some(daemon);
+        ended
     }
 
     /// The running daemon.

@@ -144,6 +144,28 @@ async fn keys_rotate_and_what_no_key_fits_is_told_apart() {
     store.close().await;
 }
 
+/// In a file beside a server's database a key would be of no use to the other replicas: it must be set.
+#[tokio::test]
+async fn a_server_needs_a_key_as_soon_as_there_is_something_to_encrypt() {
+    let place = Place::new();
+    if place.database.is_none() {
+        return;
+    }
+    let store = open(&place, &[]).await;
+    let refused = store
+        .put(&account("T1"), &"token".into(), at(100))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("set store.secret_key"), "{refused}");
+    store.close().await;
+    let store = open(&place, &[FIRST]).await;
+    store.put(&account("T1"), &"token".into(), at(100)).await.unwrap();
+    store.close().await;
+    let refused = chatbridge::store::open(&place.settings(), Mode::Serve).await;
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.contains("store.secret_key is not set"), "{refused}");
+}
+
 #[tokio::test]
 async fn a_bad_key_is_told() {
     let place = Place::new();

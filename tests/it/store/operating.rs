@@ -202,6 +202,7 @@ async fn threads_are_listed_by_channel_and_state() {
         bench.store.threads(ThreadQuery {
             channel,
             state,
+            search: None,
             limit: 10,
         })
     };

@@ -28,8 +28,9 @@ fn withdraw(id: &str, thread: &str, opens: Opens, when: Time) -> Admission {
     admit(Arrival::Withdraw(withdrawal), when)
 }
 
-fn act(key: &str, on: Whereabouts, deed: Deed, say: Option<&str>, when: Time) -> Admission {
+pub(super) fn act(key: &str, on: Whereabouts, deed: Deed, say: Option<&str>, when: Time) -> Admission {
     let act = Act {
+        room: None,
         account: account(),
         keys: vec![DedupKey::new(&account(), "act", key)],
         on,
@@ -54,7 +55,7 @@ const EDITED: Accepted = Accepted::Done("edited");
 const DELETED: Accepted = Accepted::Ignored("deleted");
 
 /// Asks and answers once on a thread; returns the part that was sent.
-async fn answered(bench: &Bench, thread: &str) -> DeliveryId {
+pub(super) async fn answered(bench: &Bench, thread: &str) -> DeliveryId {
     bench.accept(vec![message("m1", thread, "hello", at(0))]).await;
     let send = bench.answer(at(0), &["answer"], true).await.unwrap();
     let delivery = send.delivery;
@@ -329,34 +330,6 @@ async fn the_last_word_of_each_person_on_an_answer_counts() {
     found.sort();
     assert_eq!(found, ["helpful", "not_helpful"]);
     assert!(bench.claim_sends(at(20)).await.is_empty());
-}
-
-#[tokio::test]
-async fn an_act_on_what_nobody_sent_does_nothing() {
-    let bench = Bench::new().await;
-    let part = answered(&bench, "t1").await;
-    let nowhere = DeliveryId::new(part.thread, 99);
-    let call = act(
-        "a1",
-        Whereabouts::Delivery(nowhere),
-        Deed::CallPerson,
-        Some("said"),
-        at(5),
-    );
-    assert_eq!(bench.accept(vec![call]).await, [Accepted::Unknown]);
-    // Another channel's button proves nothing here.
-    let mut foreign = act(
-        "a2",
-        Whereabouts::Delivery(part),
-        Deed::CallPerson,
-        Some("said"),
-        at(5),
-    );
-    if let Arrival::Act(act) = &mut foreign.arrival {
-        act.account = AccountKey::new("other", "A1").unwrap();
-    }
-    assert_eq!(bench.accept(vec![foreign]).await, [Accepted::Unknown]);
-    assert!(bench.claim_sends(at(6)).await.is_empty());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use super::*;
 
 fn stop(key: &str, thread: &str, until: Time, when: Time) -> Admission {
     let act = Act {
+        room: None,
         account: account(),
         keys: vec![DedupKey::new(&account(), "stop", key)],
         on: Whereabouts::Known {

@@ -65,7 +65,7 @@ impl Setup {
             ids,
             callback: public_url.map(|url| format!("{}{WEBHOOK}", url.trim_end_matches('/'))),
             accesses: accesses(settings),
-            secrets: settings.app_secret.iter().filter(given).cloned().collect(),
+            secrets: settings.all_secrets().filter(given).cloned().collect(),
             verify_token: settings.verify_token.clone(),
             only: settings.phone_number_ids.clone(),
         })

@@ -144,6 +144,7 @@ async fn a_number_may_have_a_token_of_its_own() {
     let number = |id: &str, token: Option<&str>| Number {
         phone_number_id: id.to_owned(),
         access_token: token.map(SecretString::from),
+        app_secret: Vec::new(),
         agent_id: None,
     };
     let numbers = vec![number("100", Some("its own")), number("200", None)];

@@ -7,24 +7,25 @@ use crate::store::sqlite::transaction::Transaction;
 use crate::store::sqlite::{changes, rows};
 
 /// The names that waited on a thread of early names go over to the thread that they belong to.
-const WRITE_ADOPTION: &str = "
+pub(in crate::store::sqlite) const WRITE_ADOPTION: &str = "
     UPDATE aliases SET thread_id = ? WHERE thread_id = ?;
     UPDATE threads SET route = early.route, address = early.address, routed_at = early.routed_at
       FROM (SELECT route, address, routed_at FROM threads WHERE id = ?) AS early WHERE threads.id = ?;
     DELETE FROM threads WHERE id = ?";
 
 /// Aliases of people who are called otherwise now.
-const LEAVE: &str = "DELETE FROM aliases WHERE alias IN (SELECT value FROM jsonb_each(?))";
+pub(in crate::store::sqlite) const LEAVE: &str =
+    "DELETE FROM aliases WHERE alias IN (SELECT value FROM jsonb_each(?))";
 
 /// A pause that an operator set has no end, and stays as it is.
-const PAUSE: &str = "
+pub(in crate::store::sqlite) const PAUSE: &str = "
     UPDATE threads SET state = 'paused', paused_until = max(coalesce(paused_until, 0), ?), updated_at = ?
      WHERE id = ? AND (state = 'open' OR paused_until IS NOT NULL)";
 
 /// An address that leads to another thread by now is replaced by the strongest name that is left, or by one that says
 /// whose it was: an operator who follows an address must never read somebody else's words. Both only if that is still so
 /// at the end of the batch.
-const READDRESS: &str = "
+pub(in crate::store::sqlite) const READDRESS: &str = "
     INSERT INTO aliases (alias, thread_id, strength, since)
     SELECT ?, id, 0, updated_at FROM threads AS t
      WHERE t.id = ? AND t.address = ? AND NOT EXISTS (SELECT 1 FROM aliases WHERE thread_id = t.id AND strength < 4)

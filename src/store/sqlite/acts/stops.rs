@@ -9,7 +9,7 @@ use crate::store::sqlite::transaction::Transaction;
 use crate::store::{StoreError, rows};
 
 /// What waits of a thread's messages and parts, and whether those messages are being asked.
-const READ: &str = "
+pub(in crate::store::sqlite) const READ: &str = "
     SELECT a.thread_id, j.value ->> 1,
            (SELECT w.token FROM work AS w WHERE w.kind = 1 AND w.thread_id = a.thread_id AND EXISTS (
                 SELECT 1 FROM messages AS m WHERE m.thread_id = a.thread_id AND m.seq BETWEEN w.first AND w.upto
@@ -26,7 +26,7 @@ const READ: &str = "
 
 /// The messages end. A turn of which none is left is over; one of which some are left, or that was being asked,
 /// begins anew with them: whoever still holds the claim settles nothing. Parts that nobody began to send stay unsent.
-const WRITE: &str = "
+pub(in crate::store::sqlite) const WRITE: &str = "
     UPDATE messages SET state = 'ignored', code = 'stopped', ended_at = j.at
       FROM (SELECT value ->> 0 AS thread_id, value ->> 1 AS until, value ->> 2 AS at FROM jsonb_each(?)) AS j
       JOIN work AS w ON w.kind = 1 AND w.thread_id = j.thread_id

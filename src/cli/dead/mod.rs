@@ -1,21 +1,24 @@
 //! `chatbridge dead`.
 
-use std::io::{self, IsTerminal, Write};
+mod which;
 
 use anyhow::anyhow;
 use clap::Subcommand;
 
+use super::confirm::{confirmed, may_ask};
 use super::progress::Progress;
-use super::{ConfigFile, Usage, output};
+use super::{Common, output};
 use crate::config::Settings;
 use crate::store::Store;
 use crate::store::operator::{DeadLetter, DeadQuery};
+use which::{Filter, Which};
 
 const EXAMPLES: &str = "\
 Examples:
-  chatbridge dead list --kind delivery
+  chatbridge dead list --kind delivery --since 2h
   chatbridge dead show 0198c2d4-5e6f-7a8b-9c0d-1e2f3a4b5c6d
   chatbridge dead replay --all
+  chatbridge dead replay --code agent_unavailable --account T0123ABCD
   chatbridge dead purge 0198c2d4-5e6f-7a8b-9c0d-1e2f3a4b5c6d --yes
 
 A dead letter is a message that was never answered, or a part of an answer that was never delivered.";
@@ -35,9 +38,8 @@ enum Action {
     /// List the dead letters, the oldest first.
     #[command(after_help = EXAMPLES)]
     List {
-        /// Only this kind.
-        #[arg(long, value_parser = ["message", "delivery"])]
-        kind: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
         /// At most so many.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
@@ -65,32 +67,12 @@ enum Action {
     },
 }
 
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// Their ids.
-    ids: Vec<String>,
-    /// All of them.
-    #[arg(long)]
-    all: bool,
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(flatten)]
-    config: ConfigFile,
-}
-
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { common, action } = args;
     let settings = common.config.load()?;
-    if matches!(action, Action::Purge { yes: false, .. }) && !io::stdin().is_terminal() {
-        let words = "purge forgets for good and asks first; without a terminal say --yes";
-        return Err(Usage(words.to_owned()).into());
+    if let Action::Purge { yes, .. } = action {
+        may_ask(yes, "purge forgets for good and asks first")?;
     }
     let store = super::open_store(&settings).await?;
     let done = act(&*store, &settings, action, common.json).await;
@@ -100,18 +82,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 async fn act(store: &dyn Store, settings: &Settings, action: Action, json: bool) -> anyhow::Result<()> {
     match action {
-        Action::List { kind, limit } => {
-            list(
-                store,
-                DeadQuery {
-                    kind,
-                    id: None,
-                    limit,
-                },
-                json,
-            )
-            .await
-        }
+        Action::List { filter, limit } => list(store, filter.query(limit, super::now(store)), json).await,
         Action::Show { id } => show(store, id, json).await,
         Action::Replay { which } => replay(store, settings, which, json).await,
         Action::Purge { which, yes } => purge(store, which, yes, json).await,
@@ -144,8 +115,8 @@ async fn show(store: &dyn Store, id: String, json: bool) -> anyhow::Result<()> {
     let letters = store
         .dead(DeadQuery {
             id: Some(id.clone()),
-            kind: None,
             limit: 1,
+            ..DeadQuery::default()
         })
         .await?;
     let letter = letters.first().ok_or_else(|| unknown(&id))?;
@@ -166,7 +137,7 @@ async fn show(store: &dyn Store, id: String, json: bool) -> anyhow::Result<()> {
 
 async fn replay(store: &dyn Store, settings: &Settings, which: Which, json: bool) -> anyhow::Result<()> {
     let (mut done, routes) = (Done::default(), settings.routes());
-    let ids = ids(store, which).await?;
+    let ids = which.ids(store, super::now(store)).await?;
     let mut progress = Progress::new("replaying", ids.len());
     for id in ids {
         let found = store.replay(&id, &routes, super::now(store)).await?;
@@ -178,8 +149,8 @@ async fn replay(store: &dyn Store, settings: &Settings, which: Which, json: bool
 }
 
 async fn purge(store: &dyn Store, which: Which, yes: bool, json: bool) -> anyhow::Result<()> {
-    let (mut done, ids) = (Done::default(), ids(store, which).await?);
-    if !ids.is_empty() && !yes && !confirmed(ids.len())? {
+    let (mut done, ids) = (Done::default(), which.ids(store, super::now(store)).await?);
+    if !ids.is_empty() && !yes && !confirmed(&question(ids.len()))? {
         return Err(anyhow!("nothing is forgotten"));
     }
     let mut progress = Progress::new("purging", ids.len());
@@ -192,29 +163,11 @@ async fn purge(store: &dyn Store, which: Which, yes: bool, json: bool) -> anyhow
     done.report("purged", "forgotten", json)
 }
 
-fn confirmed(count: usize) -> io::Result<bool> {
-    let letters = if count == 1 {
-        "this dead letter".to_owned()
-    } else {
-        format!("these {count} dead letters")
-    };
-    write!(io::stderr(), "Forget {letters} for good? [y/N] ")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-async fn ids(store: &dyn Store, which: Which) -> anyhow::Result<Vec<String>> {
-    if !which.all {
-        return Ok(which.ids);
+fn question(count: usize) -> String {
+    if count == 1 {
+        return "Forget this dead letter for good?".to_owned();
     }
-    let letters = store
-        .dead(DeadQuery {
-            limit: u32::MAX,
-            ..DeadQuery::default()
-        })
-        .await?;
-    Ok(letters.into_iter().map(|letter| letter.id).collect())
+    format!("Forget these {count} dead letters for good?")
 }
 
 /// What became of each id.
@@ -250,5 +203,5 @@ impl Done {
 }
 
 fn unknown(id: &str) -> anyhow::Error {
-    anyhow!("no dead letter is known as {id}; `chatbridge dead list` shows them all")
+    anyhow!("no dead letter is known as {id:?}; `chatbridge dead list` shows them all")
 }

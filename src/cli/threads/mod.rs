@@ -1,9 +1,12 @@
 //! `chatbridge threads`.
 
+mod erase;
+
 use anyhow::anyhow;
 use clap::Subcommand;
 
-use super::{ConfigFile, output};
+use super::confirm::may_ask;
+use super::{Common, output};
 use crate::store::Store;
 use crate::store::operator::{ThreadChange, ThreadDetail, ThreadQuery, ThreadRow};
 
@@ -13,6 +16,7 @@ Examples:
   chatbridge threads show whatsapp/106540352242922/16505551234
   chatbridge threads pause slack/T0123ABCD/C0123ABCD/1700000000.000100
   chatbridge threads list --json | jq -r '.[].address'
+  chatbridge threads erase --person 16505551234
 
 THREAD is an id or an address as the list shows them.";
 
@@ -53,6 +57,16 @@ enum Action {
     /// Let the bot answer on the thread again.
     #[command(after_help = EXAMPLES)]
     Resume(One),
+    /// Erase a thread, or all threads of a person: text, names and numbers.
+    #[command(after_help = EXAMPLES)]
+    Erase(erase::Erase),
+    /// Show what was erased, the latest first.
+    #[command(after_help = EXAMPLES)]
+    Audit {
+        /// At most so many lines.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,18 +75,12 @@ struct One {
     thread: String,
 }
 
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(flatten)]
-    config: ConfigFile,
-}
-
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { common, action } = args;
+    if let Action::Erase(erase) = &action {
+        may_ask(erase.yes, "erase cannot be taken back and asks first")?;
+    }
     let store = super::open_store(&common.config.load()?).await?;
     let done = act(&*store, action, common.json).await;
     store.close().await;
@@ -95,11 +103,14 @@ async fn act(store: &dyn Store, action: Action, json: bool) -> anyhow::Result<()
                     channel,
                     state,
                     limit,
+                    search: None,
                 },
                 json,
             )
             .await
         }
+        Action::Erase(erase) => erase.run(store, json).await,
+        Action::Audit { limit } => erase::audit(store, limit, json).await,
         Action::Show(one) => show(store, &one.thread, json).await,
         Action::Reset(one) => change(store, &one.thread, ThreadChange::Reset, reset, json).await,
         Action::Pause(one) => change(store, &one.thread, ThreadChange::Pause, paused, json).await,
