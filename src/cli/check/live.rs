@@ -56,9 +56,9 @@ async fn agents(settings: &Settings) -> Vec<Check> {
             )];
         }
     };
-    let named = settings.agent.agent_id.iter().cloned();
+    let usual = settings.agent.agent_id.iter().cloned();
     let routed = settings.routes.iter().map(|rule| rule.agent_id.clone());
-    let mut agents: BTreeSet<String> = named.chain(routed).collect();
+    let mut agents: BTreeSet<String> = usual.chain(routed).collect();
     if agents.is_empty() {
         // The agent's own client tells what is missing.
         agents.insert(String::new());
