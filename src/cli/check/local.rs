@@ -245,7 +245,6 @@ mod tests {
     use super::super::Outcome;
     use super::*;
 
-    #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     fn allow(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
