@@ -41,6 +41,7 @@ fn call(key: &str, on: Whereabouts, deed: Deed, alert: Option<&str>, when: i64) 
     let act = Act {
         account: account(),
         keys: vec![DedupKey::new(&account(), "act", key)],
+        room: None,
         on,
         deed,
         say: None,
