@@ -1,5 +1,8 @@
 //! The daemon, put together from its settings.
 
+mod opening;
+mod pulse;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::agent::livechatai::LiveChatAi;
 use crate::channel::{Acknowledgement, Channel, Received, registry};
-use crate::config::catalogue::CHANNELS;
 use crate::config::{Settings, Shown};
 use crate::console::{Console, SettingLine};
 use crate::domain::{Clock, SystemClock};
@@ -26,8 +28,11 @@ use crate::http::public::Public;
 use crate::http::server::{self, Limits};
 use crate::http::sessions::Sessions;
 use crate::store::{self, Backlog, Mode, Store, StoreError};
-use crate::telemetry;
+use crate::telemetry::{self, otlp::Exporter};
 use crate::worker::{Intake, POLL, Parts, Workers};
+
+use opening::{announce, bind};
+pub use pulse::Pulse;
 
 /// When the daemon stops, how long the requests under way may take at most: the rest of the time is for the answers.
 const LONGEST_LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -123,26 +128,6 @@ impl Running {
     }
 }
 
-/// Feels whether a daemon still works.
-#[derive(Clone)]
-pub struct Pulse(Arc<Live>);
-
-impl Pulse {
-    /// Returns once the store has answered, whatever it said: a full disk gets no better by a new start, but a daemon
-    /// that no longer comes back from there does.
-    pub async fn beat(&self) {
-        if let Err(error) = self.0.check_writable().await {
-            tracing::debug!(%error, "the store answers, and takes nothing");
-        }
-    }
-}
-
-impl std::fmt::Debug for Pulse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pulse")
-    }
-}
-
 impl Drop for Running {
     fn drop(&mut self) {
         self.hard.cancel();
@@ -214,8 +199,9 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         // Nobody could log in without a token.
         pages: settings.admin.token.is_some().then(|| console.router()),
     };
-    let pulse = Pulse(backend.clone());
+    let pulse = Pulse::of(backend.clone());
     let daemon = Daemon {
+        exporter: Exporter::start(&settings.traces)?,
         backend,
         channels,
         body_limit: settings.server.body_limit.as_u64(),
@@ -262,56 +248,6 @@ fn setting_line(shown: Shown) -> SettingLine {
     }
 }
 
-struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-async fn bind(
-    key: &'static str,
-    address: SocketAddr,
-    given: Option<std::net::TcpListener>,
-) -> Result<Bound, StartError> {
-    let failed = |cause| StartError::Bind { key, address, cause };
-    let listener = match given {
-        Some(listener) => listener
-            .set_nonblocking(true)
-            .and_then(|()| TcpListener::from_std(listener))
-            .map_err(failed)?,
-        None => TcpListener::bind(address).await.map_err(failed)?,
-    };
-    let address = listener.local_addr().map_err(failed)?;
-    Ok(Bound { listener, address })
-}
-
-/// Tells the operator what runs where.
-fn announce(settings: &Settings, off: &[&'static str], public: SocketAddr, admin: SocketAddr) {
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "chatbridge starts");
-    tracing::info!(address = %public, "public listener");
-    tracing::info!(address = %admin, "admin listener");
-    for name in CHANNELS {
-        if off.contains(name) {
-            tracing::info!(
-                channel = name,
-                "channel is off: its section of the configuration is missing"
-            );
-        } else {
-            tracing::info!(channel = name, "channel is on");
-        }
-    }
-    for (key, missing) in [
-        ("agent.api_key", settings.agent.api_key.is_none()),
-        (
-            "agent.agent_id",
-            settings.agent.agent_id.is_none() && settings.routes.is_empty(),
-        ),
-    ] {
-        if missing {
-            tracing::warn!("{key} is not set: messages are kept and wait until it is");
-        }
-    }
-}
-
 /// What the listeners see of the floors below.
 struct Live {
     intake: Arc<Intake>,
@@ -349,6 +285,7 @@ impl Backend for Live {
 
 /// The tasks of a daemon that serves.
 struct Daemon {
+    exporter: Option<Exporter>,
     backend: Arc<Live>,
     channels: Vec<Arc<dyn Channel>>,
     body_limit: u64,
@@ -372,6 +309,9 @@ impl Daemon {
             helpers.spawn(async move { channel.run(last).await });
         }
         helpers.spawn(telemetry::metrics().upkeep(last.clone()));
+        if let Some(exporter) = self.exporter {
+            helpers.spawn(exporter.run(last.clone()));
+        }
         let (listener, router) = self.admin;
         let at_once = Limits {
             linger: Duration::ZERO,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
+use crate::telemetry::trace::{self, Kind, Span};
 use crate::telemetry::{CALL_TIME, CALLS};
 
 /// The most that is read of an answer, in bytes; no honest answer of any of the services comes near it.
@@ -87,6 +88,7 @@ pub enum Failure {
 pub struct Service {
     name: &'static str,
     refuses: fn(&Answer) -> bool,
+    traced: bool,
 }
 
 impl Service {
@@ -95,19 +97,37 @@ impl Service {
         Self {
             name,
             refuses: |_| false,
+            traced: false,
         }
     }
 
     /// A service that also says no with a status of success; `refuses` tells by the answer.
     pub const fn judged(name: &'static str, refuses: fn(&Answer) -> bool) -> Self {
-        Self { name, refuses }
+        Self {
+            name,
+            refuses,
+            traced: false,
+        }
+    }
+
+    /// The same, and each call tells to which trace it belongs (`traceparent`, W3C Trace Context).
+    #[must_use]
+    pub const fn traced(mut self) -> Self {
+        self.traced = true;
+        self
     }
 
     /// Makes a call and reads its whole answer.
     pub async fn call(&self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
         let began = Instant::now();
+        let span = Span::within("call", Kind::Client).map(|span| span.note("chatbridge.service", &self.name));
+        let request = match &span {
+            Some(span) if self.traced => request.header("traceparent", span.context().header()),
+            _ => request,
+        };
         let answer = call(request).await;
         let outcome = self.outcome(&answer);
+        trace::end(span, outcome, outcome == "ok");
         metrics::counter!(CALLS, "service" => self.name, "outcome" => outcome).increment(1);
         metrics::histogram!(CALL_TIME, "service" => self.name).record(began.elapsed().as_secs_f64());
         answer

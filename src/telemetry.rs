@@ -2,7 +2,9 @@
 
 pub mod lines;
 mod names;
+pub mod otlp;
 mod process;
+pub mod trace;
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;

@@ -48,7 +48,7 @@ fn on_slack(answer: &str, links: &[String]) {
     for link in links
         .iter()
         .map(|link| link.trim())
-        .filter(|link| !link.contains(char::is_whitespace))
+        .filter(|link| !link.contains(|c: char| c.is_whitespace() || c.is_control()))
     {
         assert!(rest.contains(link), "a link is lost");
     }

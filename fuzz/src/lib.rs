@@ -187,7 +187,7 @@ fn fit(name: &str, arrival: &Arrival) {
             own(&edit.account);
             assert!(!edit.text.is_empty() && !edit.text.contains('\0'));
         }
-        Arrival::Withdrawal(withdrawal) => own(&withdrawal.account),
+        Arrival::Withdraw(withdrawal) => own(&withdrawal.account),
         Arrival::Act(act) => {
             own(&act.account);
             assert!(

@@ -1,6 +1,7 @@
 //! Every key that the operator may set, in one table: the checks, the shipped files and a reference all come from it.
 
 mod channels;
+mod telling;
 
 use std::time::Duration;
 
@@ -150,25 +151,8 @@ pub const SECTIONS: &[Section] = &[
             ),
         ],
     },
-    Section {
-        name: "log",
-        channel: false,
-        doc: "The log, on standard error.",
-        keys: &[
-            set(
-                "level",
-                Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
-                "\"info\"",
-                "How much is said: off, error, warn, info, debug or trace.",
-            ),
-            set(
-                "format",
-                Kind::Choice(&["text", "json"]),
-                "\"text\"",
-                "text for people, json for collectors.",
-            ),
-        ],
-    },
+    telling::LOG,
+    telling::TELEMETRY,
     Section {
         name: "store",
         channel: false,

@@ -24,6 +24,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// Section `log`.
     pub log: telemetry::Settings,
+    /// Section `telemetry`.
+    pub traces: telemetry::otlp::TraceSettings,
     /// Section `store`.
     pub store: store::Settings,
     /// Section `agent`.
@@ -78,6 +80,7 @@ pub(super) fn build(gathered: &Gathered) -> Result<Settings, Problem> {
         server: section(gathered, "server")?,
         admin: section(gathered, "admin")?,
         log: section(gathered, "log")?,
+        traces: section(gathered, "telemetry")?,
         store: section(gathered, "store")?,
         agent: section(gathered, "agent")?,
         channels,

@@ -57,6 +57,8 @@ pub const STATEMENTS: &str = "chatbridge_store_statements_total";
 pub const CONTENDED: &str = "chatbridge_store_contended_total";
 /// Leases that ended before the work did.
 pub const LEASES_LOST: &str = "chatbridge_leases_lost_total";
+/// Spans that no collector got.
+pub const SPANS_DROPPED: &str = "chatbridge_spans_dropped_total";
 /// Which build this is: always 1.
 pub const BUILD: &str = "chatbridge_build_info";
 /// When the process was started.
@@ -251,6 +253,12 @@ pub(super) const METRICS: &[(Kind, &str, Unit, &str)] = &[
         LEASES_LOST,
         Unit::Count,
         "Leases that ended before the work did: another replica took it over.",
+    ),
+    (
+        Counter,
+        SPANS_DROPPED,
+        Unit::Count,
+        "Spans of traces that no collector got.",
     ),
     (Gauge, BUILD, Unit::Count, "Which build this is: always 1."),
     (

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
-use super::Parts;
 use super::board::{Board, Place, Reach};
 use super::leases::Leases;
+use super::{Parts, traced};
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
 use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::delivery::{SendClaim, SendOutcome, Settlement};
 use crate::domain::message::Lane;
+use crate::domain::routing::send_lane;
 use crate::store::{StoreError, Work};
-use crate::telemetry::{DELIVERIES, HELD_ACCOUNTS, TIME_TO_ANSWER};
+use crate::telemetry::{DELIVERIES, HELD_ACCOUNTS, TIME_TO_ANSWER, trace};
 
 /// How long a part waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -104,15 +106,19 @@ impl Delivery {
     }
 
     async fn send(&self, claim: &SendClaim, channel: &dyn Channel) -> Option<SendOutcome> {
+        let span = traced::delivery(claim);
         crash_point::before_at(Deed::Send, channel.name());
-        let result = self.leases.within(&claim.key, channel.send(claim)).await;
+        let sending = trace::scoped(span.as_ref(), channel.send(claim));
+        let sent = self.leases.within(&claim.key, sending).await;
         crash_point::after_at(Deed::Send, channel.name());
-        Some(match result? {
+        traced::sent(span, &sent);
+        Some(match sent? {
             Ok(sent) => {
                 self.release(&claim.key.lane).await;
                 let now = self.parts.clock.now();
                 debug!(delivery = %claim.delivery, thread = %claim.key.thread, "sent");
                 count(channel.name(), "sent");
+                traced::delivered(claim);
                 if let Some(asked_at) = claim.asked_at {
                     let took = now.since(asked_at).as_secs_f64();
                     histogram!(TIME_TO_ANSWER, "channel" => channel.name()).record(took);
@@ -215,7 +221,7 @@ impl Delivery {
         Some(match found? {
             LookUp::Found { platform_id } => {
                 info!(delivery = %claim.delivery, "found where it was to be sent: it is not sent again");
-                super::count_unknown(channel.name(), "found");
+                super::tally::unknown(channel.name(), "found");
                 count(channel.name(), "sent");
                 SendOutcome::Sent { platform_id }
             }
@@ -225,7 +231,7 @@ impl Delivery {
             },
             LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
             LookUp::Unknowable(UnknownPolicy::Park) => {
-                super::count_unknown(channel.name(), "parked");
+                super::tally::unknown(channel.name(), "parked");
                 count(channel.name(), "dead");
                 let reason = "nobody can tell whether it was sent; replay it if the person did not get it";
                 SendOutcome::Dead {
@@ -247,7 +253,7 @@ impl Delivery {
             };
         }
         warn!(delivery = %claim.delivery, "it is sent again");
-        super::count_unknown(channel.name(), "resent");
+        super::tally::unknown(channel.name(), "resent");
         SendOutcome::Again {
             at: now,
             counts: true,
@@ -340,4 +346,11 @@ fn dead(claim: &SendClaim, channel: &dyn Channel, refusal: &SendError) -> SendOu
 
 fn count(channel: &'static str, outcome: &'static str) {
     counter!(DELIVERIES, "channel" => channel, "outcome" => outcome).increment(1);
+}
+
+/// Sets going what an account held, as soon as its channel says that it may be tried again.
+pub(super) async fn revivals(delivery: Arc<Delivery>, channel: Arc<dyn Channel>, stop: CancellationToken) {
+    while let Some(account) = stop.run_until_cancelled(channel.revived()).await {
+        delivery.revive(&send_lane(&account), Reach::Group).await;
+    }
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
@@ -13,7 +12,8 @@ use super::board::{Board, Place, Reach};
 use super::delivery::Delivery;
 use super::leases::Leases;
 use super::stops::Stops;
-use super::{Parts, TooOld};
+use super::tally::turn as count;
+use super::{Parts, traced};
 use crate::agent::livechatai::Links;
 use crate::agent::{AgentError, Answer, Disposition, Question};
 use crate::channel::Channel;
@@ -21,9 +21,9 @@ use crate::crash_point::{self, Deed};
 use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::routing::{Routes, send_lane};
-use crate::domain::turn::{Apology, Burial, CompletedTurn, Deferral, End, TurnClaim};
+use crate::domain::turn::{CompletedTurn, Deferral, TurnClaim};
 use crate::store::{StoreError, Work};
-use crate::telemetry::{HELD_AGENTS, TURNS};
+use crate::telemetry::{HELD_AGENTS, trace};
 
 /// How long a lane waits whose channel is switched off, in case that was a mistake.
 const CHANNEL_OFF_WAIT: Duration = Duration::from_mins(1);
@@ -101,8 +101,11 @@ impl Dispatcher {
         }
         // Until this function returns, however it does.
         let _presence = self.presence(&claim, &channel);
-        let asking = self.leases.within(&claim.key, self.ask(&claim, &*channel));
+        let span = traced::turn(&claim);
+        let asking = trace::scoped(span.as_ref(), self.ask(&claim, &*channel));
+        let asking = self.leases.within(&claim.key, asking);
         let asked = under_way.stopped.run_until_cancelled(asking).await;
+        traced::asked(span, &asked);
         // The place is for asking; storing what came of it takes none.
         drop(place);
         match asked {
@@ -146,41 +149,6 @@ impl Dispatcher {
         self.shown
             .spawn(async move { channel.working(&claim, until).await });
         Some(over.drop_guard())
-    }
-
-    /// A turn that waited so long that it is too old, or that no reply could reach its person.
-    fn aged(&self, claim: &TurnClaim, channel: &dyn Channel) -> Option<Burial> {
-        let now = self.parts.clock.now();
-        let end = |code: &str, reason: &str, apology: Option<Apology>| Burial {
-            end: End::Dead,
-            code: code.to_owned(),
-            reason: reason.to_owned(),
-            apology,
-            at: now,
-        };
-        if channel
-            .reply_window()
-            .is_some_and(|window| now.since(claim.thread.last_inbound_at) >= window)
-        {
-            let reason = "it waited until the platform takes no reply any more";
-            return Some(end("window_closed", reason, None));
-        }
-        let waited = claim
-            .messages
-            .iter()
-            .map(|message| now.since(message.accepted_at))
-            .max()?;
-        let too_old = self.parts.turn.too_old;
-        if waited <= self.parts.turn.max_age || too_old == TooOld::Answer {
-            return None;
-        }
-        let text = if too_old == TooOld::Apologise {
-            self.parts.texts.too_old.as_str()
-        } else {
-            ""
-        };
-        let apology = super::render_one(channel, text).map(|text| Apology { text, rationed: true });
-        Some(end("too_old", "it waited longer than turn.max_age", apology))
     }
 
     async fn ask(&self, claim: &TurnClaim, channel: &dyn Channel) -> Result<Answer, AgentError> {
@@ -346,35 +314,6 @@ impl Dispatcher {
         metrics::gauge!(HELD_AGENTS).set(f64::from(held));
     }
 
-    async fn bury_refused(&self, claim: &TurnClaim, channel: &dyn Channel, refusal: &AgentError, now: Time) {
-        let apology = super::render_one(channel, &self.parts.texts.unavailable).map(|text| Apology {
-            text,
-            rationed: false,
-        });
-        let burial = Burial {
-            end: End::Dead,
-            code: refusal.code.to_owned(),
-            reason: refusal.message.clone(),
-            apology,
-            at: now,
-        };
-        self.bury(claim, burial).await;
-    }
-
-    async fn bury(&self, claim: &TurnClaim, burial: Burial) {
-        error!(turn = %claim.turn, thread = %claim.key.thread, attempts = claim.attempt, code = burial.code,
-               reason = burial.reason, "given up: the messages are dead letters");
-        count(claim.thread.account.channel(), "dead");
-        let (at, apologised) = (burial.at, burial.apology.is_some());
-        let _ = self
-            .until_stored(|| self.parts.store.bury_turn(claim.clone(), burial.clone()))
-            .await;
-        self.board.hint(&claim.key.lane, at);
-        if apologised {
-            self.delivery.board.hint(&send_lane(&claim.thread.account), at);
-        }
-    }
-
     async fn defer(&self, claim: &TurnClaim, code: &str, deferral: Deferral) {
         debug!(turn = %claim.turn, code, until = %deferral.until, "put back");
         let until = deferral.until;
@@ -385,7 +324,7 @@ impl Dispatcher {
     }
 
     /// Stores what must not be lost, however long the store takes: an answer that is dropped would be asked again.
-    async fn until_stored<T, F>(&self, write: impl Fn() -> F) -> Result<T, StoreError>
+    pub(super) async fn until_stored<T, F>(&self, write: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -403,8 +342,4 @@ impl Dispatcher {
             }
         }
     }
-}
-
-fn count(channel: &str, outcome: &'static str) {
-    counter!(TURNS, "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
 }

@@ -8,13 +8,14 @@ use metrics::counter;
 
 use super::board::Board;
 use super::stops::Stops;
-use super::{Parts, TooOld};
+use super::{Parts, TooOld, traced};
 use crate::channel::{Acknowledgement, Channel, Received};
 use crate::domain::Time;
 use crate::domain::account::AccountKey;
 use crate::domain::message::{Accepted, Admission, Arrival, Inbound, Lane, Treatment};
 use crate::domain::routing::send_lane;
 use crate::store::StoreError;
+use crate::telemetry::trace::Webhook;
 use crate::telemetry::{BILLABLE, FEEDBACK, MESSAGES, RECEIPTS};
 
 /// A platform may report on a part before its answer to our sending has been stored. Such a receipt is looked at once
@@ -58,10 +59,10 @@ impl Intake {
         }
         if !received.arrivals.is_empty() {
             let now = self.parts.clock.now();
+            let webhook = Webhook::begin(|| received.arrivals.iter().filter_map(traced::message).collect());
             let admit = |arrival| self.admission(channel, arrival, now);
-            let early = self
-                .store(name, received.arrivals.into_iter().map(admit).collect())
-                .await?;
+            let batch = received.arrivals.into_iter().map(admit).collect();
+            let early = self.store(name, batch, webhook).await?;
             if !early.is_empty() {
                 self.clone().look_again(name, early);
             }
@@ -79,6 +80,7 @@ impl Intake {
         &self,
         channel: &'static str,
         batch: Vec<Admission>,
+        webhook: Option<Webhook>,
     ) -> Result<Vec<Admission>, StoreError> {
         let hints: Vec<Hint> = batch.iter().map(hint).collect();
         // Asked before the store is: what is no longer under way by then is stored already.
@@ -89,6 +91,10 @@ impl Intake {
             .map(|(admission, hint)| receipt(admission).filter(|_| busy(&hint)))
             .collect();
         let accepted = self.parts.store.accept(batch).await?;
+        // Before anybody is woken who asks for it.
+        if let Some(webhook) = webhook {
+            webhook.done();
+        }
         let mut early = Vec::new();
         for ((outcome, hint), receipt) in accepted.iter().zip(hints).zip(receipts) {
             match receipt {
@@ -102,7 +108,7 @@ impl Intake {
     fn look_again(self, channel: &'static str, early: Vec<Admission>) {
         tokio::spawn(async move {
             tokio::time::sleep(EARLY_RECEIPT).await;
-            if let Err(error) = self.store(channel, early).await {
+            if let Err(error) = self.store(channel, early, None).await {
                 tracing::debug!(%error, "an early receipt is left to the platform's next one");
             }
         });
@@ -197,7 +203,7 @@ impl Intake {
                     counter!(RECEIPTS, "channel" => channel, "stage" => stage.clone()).increment(1);
                 }
                 if *found {
-                    super::count_unknown(channel, "found");
+                    super::tally::unknown(channel, "found");
                     self.sends.hint(&send_lane(&hint.account), hint.at);
                 }
                 if *billed {

@@ -5,6 +5,7 @@
 //! claim it in the store, whose table is the truth. No lock and no transaction is held while anything is on the wire.
 
 mod board;
+mod burying;
 mod delivery;
 mod dispatcher;
 mod held;
@@ -13,11 +14,11 @@ mod janitor;
 mod leases;
 mod stops;
 mod tally;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,11 +32,10 @@ use crate::agent::livechatai::Links;
 use crate::channel::Channel;
 use crate::domain::account::AccountKey;
 use crate::domain::retry::Schedule;
-use crate::domain::routing::{Routes, send_lane};
+use crate::domain::routing::Routes;
 use crate::domain::texts::Texts;
 use crate::domain::{Clock, settings};
 use crate::store::{Store, StoreError, Work};
-use crate::telemetry::SENDS_UNKNOWN;
 use board::{Board, Place};
 use delivery::Delivery;
 use dispatcher::Dispatcher;
@@ -252,7 +252,7 @@ impl Workers {
         background.spawn(self.leases.clone().run(self.parts.store.clone(), stop.clone()));
         background.spawn(self.clone().hear(stop.clone()));
         for channel in self.parts.channels.clone() {
-            background.spawn(revivals(self.delivery.clone(), channel, stop.clone()));
+            background.spawn(delivery::revivals(self.delivery.clone(), channel, stop.clone()));
         }
         let asking = tokio::spawn(self.clone().pump(Work::Turn, soft.clone(), stop.clone()));
         let sending = tokio::spawn(self.clone().pump(Work::Send, soft, stop.clone()));
@@ -388,22 +388,10 @@ fn circles(channels: Vec<Arc<dyn Channel>>) -> board::CirclesOf {
     })
 }
 
-/// Sets going what an account held, as soon as its channel says that it may be tried again.
-async fn revivals(delivery: Arc<Delivery>, channel: Arc<dyn Channel>, stop: CancellationToken) {
-    while let Some(account) = stop.run_until_cancelled(channel.revived()).await {
-        delivery.revive(&send_lane(&account), board::Reach::Group).await;
-    }
-}
-
 /// Renders a short text of ours, if there is one.
 fn render_one(channel: &dyn Channel, text: &str) -> Option<String> {
     if text.is_empty() {
         return None;
     }
     channel.render(text, &[]).into_iter().next()
-}
-
-/// Counts what became of a part of which nobody knew whether it was sent.
-fn count_unknown(channel: &'static str, resolution: &'static str) {
-    counter!(SENDS_UNKNOWN, "channel" => channel, "resolution" => resolution).increment(1);
 }

@@ -31,3 +31,13 @@ pub(super) fn begin(channels: &[Arc<dyn Channel>]) {
         }
     }
 }
+
+/// Counts what became of a question.
+pub(super) fn turn(channel: &str, outcome: &'static str) {
+    counter!(TURNS, "channel" => channel.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// Counts what became of a part of which nobody knew whether it was sent.
+pub(super) fn unknown(channel: &'static str, resolution: &'static str) {
+    counter!(SENDS_UNKNOWN, "channel" => channel, "resolution" => resolution).increment(1);
+}

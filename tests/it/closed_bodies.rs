@@ -74,11 +74,11 @@ fn encoded(world: &World, encoding: &str, body: &[u8]) -> u16 {
 fn a_packed_request_is_not_unpacked() {
     let world = World::start();
     world.still_works("before");
-    let before = world.daemon().resident();
+    let before = world.daemon().memory();
     for encoding in ["gzip", "deflate", "br", "zstd", "gzip, gzip"] {
         assert_eq!(encoded(&world, encoding, &bomb()), 400, "{encoding}");
     }
-    let grown = world.daemon().resident().saturating_sub(before);
+    let grown = world.daemon().memory().saturating_sub(before);
     assert!(grown < SPARE, "{} MiB more", grown / MIB);
     // What only says that it is packed is read as what it is.
     let plain = SlackEvent::dm("D1", "not packed").0.to_string();
@@ -91,7 +91,7 @@ fn a_packed_request_is_not_unpacked() {
 fn packed_answers_of_the_agent_and_the_platforms_stay_packed() {
     let world = World::start();
     world.still_works("before");
-    let before = world.daemon().resident();
+    let before = world.daemon().memory();
     let packed = Answer {
         status: 200,
         headers: vec![
@@ -106,7 +106,7 @@ fn packed_answers_of_the_agent_and_the_platforms_stay_packed() {
         .fault("chat.postMessage", 1, Fault::Answer(packed.clone()));
     world.meta.fault("messages", 1, Fault::Answer(packed));
     world.still_works("through the bombs");
-    let grown = world.daemon().resident().saturating_sub(before);
+    let grown = world.daemon().memory().saturating_sub(before);
     assert!(grown < SPARE, "{} MiB more", grown / MIB);
     let asked = [world.agent.calls(), world.slack.calls(), world.meta.calls()].concat();
     let wants_packed = asked
@@ -120,7 +120,7 @@ fn packed_answers_of_the_agent_and_the_platforms_stay_packed() {
 fn answers_without_measure_are_left() {
     let world = World::start();
     world.still_works("before");
-    let before = world.daemon().resident();
+    let before = world.daemon().memory();
     let endless = Answer {
         status: 200,
         headers: vec![("content-type", "application/json".to_owned())],
@@ -132,7 +132,7 @@ fn answers_without_measure_are_left() {
         .fault("chat.postMessage", 1, Fault::Answer(endless.clone()));
     world.meta.fault("messages", 1, Fault::Answer(endless));
     world.still_works("through the flood");
-    let grown = world.daemon().resident().saturating_sub(before);
+    let grown = world.daemon().memory().saturating_sub(before);
     assert!(grown < SPARE, "{} MiB more", grown / MIB);
 }
 
@@ -176,7 +176,7 @@ fn heads_and_announcements_without_measure_are_refused_unread() {
 fn large_bodies_of_strangers_share_a_bound() {
     let world = World::start();
     world.still_works("before");
-    let before = world.daemon().resident();
+    let before = world.daemon().memory();
     let head = "POST /whatsapp/webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 4000000\r\n\r\n";
     let mut raws: Vec<Raw> = (0..80).map(|_| Raw::connect(world.daemon().public())).collect();
     let stuffed: usize = thread::scope(|scope| {
@@ -193,7 +193,7 @@ fn large_bodies_of_strangers_share_a_bound() {
     // Much of it lies in the system's buffers at first: looked at again and again while all of it may be read.
     let look = |_| {
         thread::sleep(Duration::from_millis(100));
-        world.daemon().resident().saturating_sub(before)
+        world.daemon().memory().saturating_sub(before)
     };
     let grown = (0..40).map(look).max().unwrap();
     println!("{} MiB sent, {} MiB held", stuffed as u64 / MIB, grown / MIB);
@@ -214,7 +214,7 @@ fn large_bodies_of_strangers_share_a_bound() {
 #[test]
 fn lists_in_lists_without_end_cost_themselves() {
     let world = World::start();
-    let before = world.daemon().resident();
+    let before = world.daemon().memory();
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let deep = open.repeat(500_000);
         assert_eq!(world.post_slack(deep.as_bytes()).unwrap().status, 400);
@@ -226,6 +226,6 @@ fn lists_in_lists_without_end_cost_themselves() {
         assert_eq!(world.post_slack(event.as_bytes()).unwrap().status, 200);
         world.slack.wait_post(&format!("echo: deep {}", open.len()));
     }
-    let grown = world.daemon().resident().saturating_sub(before);
+    let grown = world.daemon().memory().saturating_sub(before);
     assert!(grown < SPARE, "{} MiB more", grown / MIB);
 }

@@ -85,7 +85,7 @@ fn slow_heads_and_bodies_end_and_delay_nobody() {
 fn a_flood_of_connections_costs_little() {
     let world = World::start();
     world.still_works("before");
-    let before = world.daemon().resident();
+    let before = world.daemon().memory();
     let mut idle = open(&world, 1500, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
     for raw in &mut idle {
         assert_eq!(raw.hear().status, Some(200));
@@ -98,7 +98,7 @@ fn a_flood_of_connections_costs_little() {
         assert!(busy.send("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"));
         assert_eq!(busy.hear().status, Some(200));
     }
-    let grown = world.daemon().resident().saturating_sub(before);
+    let grown = world.daemon().memory().saturating_sub(before);
     assert!(
         grown < SPARE,
         "{} MiB more for 1,500 idle connections",
@@ -113,14 +113,14 @@ fn a_flood_of_connections_costs_little() {
 fn who_never_reads_an_answer_is_not_listened_to() {
     let world = World::start();
     world.still_works("before");
-    let before = world.daemon().resident();
+    let before = world.daemon().memory();
     let mut deaf: Vec<Raw> = open(&world, 8, "");
     for raw in &mut deaf {
         let most = 64 * 1024 * 1024;
         let taken = raw.stuff(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n", most);
         assert!(taken < most, "all of it was taken");
     }
-    let grown = world.daemon().resident().saturating_sub(before);
+    let grown = world.daemon().memory().saturating_sub(before);
     assert!(grown < SPARE, "{} MiB more", grown / MIB);
     world.still_works("among the deaf");
 }

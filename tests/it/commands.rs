@@ -16,7 +16,7 @@ fn shells_are_told_the_commands_and_take_what_they_are_told() {
         ("powershell", "", &[][..]),
     ] {
         let script = run(home.path(), &["completions", shell], &[]).exits(0).stdout;
-        for word in ["threads", "replay", "--offline"] {
+        for word in ["threads", "replay", "offline"] {
             assert!(script.contains(word), "{word} for {shell}");
         }
         let found = ["/bin", "/usr/bin"]

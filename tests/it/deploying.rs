@@ -176,6 +176,17 @@ fn wait_in_queue(address: SocketAddr) {
     });
 }
 
+/// How bubblewrap shows the daemon this machine: everything read-only, and of what is its own only a folder. The binary
+/// and the folder may lie where only this user comes; the daemon sees neither but by these names.
+fn restrictions(state: &Path) -> Vec<String> {
+    let view = "--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --tmpfs /run --tmpfs /root --tmpfs /var/lib \
+         --die-with-parent --chdir /var/lib/chatbridge --bind";
+    let mut arguments: Vec<String> = view.split_whitespace().map(str::to_owned).collect();
+    arguments.extend([state.display().to_string(), "/var/lib/chatbridge".to_owned()]);
+    arguments.extend(["--ro-bind", BINARY, "/run/chatbridge"].map(str::to_owned));
+    arguments
+}
+
 /// The unit's restrictions, as far as an ordinary process can have them: nobody's user, no capabilities, no new
 /// privileges, everything read-only but its own folder.
 #[test]
@@ -200,19 +211,7 @@ fn the_daemon_works_under_the_units_restrictions() {
             std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
         }
     }
-    // The binary and the folder may lie where only this user comes; the daemon sees neither but by these names.
-    let mut arguments: Vec<String> =
-        "--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --tmpfs /run --tmpfs /root --tmpfs /var/lib \
-         --die-with-parent --chdir /var/lib/chatbridge --bind"
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect();
-    arguments.extend([state.display().to_string(), "/var/lib/chatbridge".to_owned()]);
-    arguments.extend([
-        "--ro-bind".to_owned(),
-        BINARY.to_owned(),
-        "/run/chatbridge".to_owned(),
-    ]);
+    let mut arguments = restrictions(&state);
     let probe = Command::new(&bwrap)
         .args(&arguments)
         .arg("true")

@@ -83,6 +83,7 @@ mod store;
 )]
 #[path = "store/mod.rs"]
 mod store_veiled;
+mod tracing;
 mod webhooks;
 mod whatsapp;
 mod whatsapp_check;

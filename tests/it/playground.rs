@@ -129,6 +129,8 @@ fn what_comes_twice_is_taken_once_and_what_is_forged_not_at_all() {
         return;
     };
     browser.type_into("#phone-text", &format!("What sizes do you have?{ENTER}"));
+    browser.shows("#chat > li:last-child", "true to size");
+    browser.shows("#ways > li:first-child .way-text", "What sizes do you have?");
     browser.shows("#ways > li:first-child .done:last-child", "delivered");
     let bubbles = "return document.querySelectorAll('#chat > li').length";
     let before = browser.run(bubbles);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::slack_door::{Browser, PUBLIC, answered, come_back, ignored, install, world};
-use crate::harness::{CLIENT, Fault, SCOPES, World, browse, eventually, hex, unix_now};
+use crate::harness::{CLIENT, Fault, SCOPES, World, browse, hex, unix_now};
 
 #[test]
 fn two_workspaces_are_answered_each_with_its_own_token() {

@@ -19,7 +19,7 @@ use crate::domain::settings;
 use crate::outbound::{self, Failure, Service};
 
 /// The agent in the metrics.
-const SERVICE: Service = Service::new("agent");
+const SERVICE: Service = Service::new("agent").traced();
 
 /// Section `agent` of the configuration.
 #[derive(Debug, Clone, Deserialize)]

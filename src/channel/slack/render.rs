@@ -51,7 +51,8 @@ fn with_sources(answer: &str, links: &[String]) -> String {
     let mut sources: Vec<&str> = Vec::new();
     for link in links {
         let link = link.trim();
-        if !link.is_empty() && !link.contains(char::is_whitespace) && !sources.contains(&link) {
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        if !link.is_empty() && !link.contains(odd) && !sources.contains(&link) {
             sources.push(link);
         }
     }
@@ -101,6 +102,11 @@ mod tests {
             ["See there.\n\nSources:\nhttps://a.example/?x=1&amp;y=2\nhttps://b.example"]
         );
         assert_eq!(parts("See there.", &links(&[" "])), ["See there."]);
+        // What fuzzing found: no database and no address takes such a character.
+        assert_eq!(
+            parts("See there.", &links(&["https://a.example/\0"])),
+            ["See there."]
+        );
     }
 
     #[test]

@@ -57,9 +57,9 @@ fn tidy(text: &str) -> String {
 /// The text with a list of the sources that it does not name itself.
 fn with_sources(text: &str, links: &[String]) -> String {
     let mut whole = text.to_owned();
-    let mut listed: Vec<&str> = Vec::new();
-    for link in links.iter().map(|link| link.trim()) {
-        if link.is_empty() || listed.contains(&link) || text.contains(link) {
+    let mut listed: Vec<String> = Vec::new();
+    for link in links.iter().map(|link| tidy(link)) {
+        if link.is_empty() || listed.contains(&link) || text.contains(&link) {
             continue;
         }
         if listed.is_empty() {
@@ -254,6 +254,16 @@ mod tests {
         assert_eq!(
             parts("See https://a.example", &links[..1]),
             ["See https://a.example"]
+        );
+    }
+
+    /// What fuzzing found: a NUL in the address of a source, which neither Meta nor every database takes.
+    #[test]
+    fn control_characters_in_sources_are_left_out_too() {
+        let links = ["https://a.example/_y_ 1\0 2\u{7}".to_owned(), "\0".to_owned()];
+        assert_eq!(
+            parts("Hi.", &links),
+            ["Hi.\n\nSources:\nhttps://a.example/_y_ 1 2"]
         );
     }
 

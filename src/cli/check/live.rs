@@ -56,12 +56,12 @@ async fn agents(settings: &Settings) -> Vec<Check> {
             )];
         }
     };
-    let named = settings.agent.agent_id.iter().cloned();
+    let usual = settings.agent.agent_id.iter().cloned();
     let routed = settings.routes.iter().map(|rule| rule.agent_id.clone());
-    let mut names: BTreeSet<String> = named.chain(routed).collect();
-    if names.is_empty() {
+    let mut agents: BTreeSet<String> = usual.chain(routed).collect();
+    if agents.is_empty() {
         // The agent's own client tells what is missing.
-        names.insert(String::new());
+        agents.insert(String::new());
     }
     let integration_type = if settings.channels.slack.is_some() {
         slack::INTEGRATION_TYPE
@@ -69,7 +69,7 @@ async fn agents(settings: &Settings) -> Vec<Check> {
         whatsapp::INTEGRATION_TYPE
     };
     let mut checks = Vec::new();
-    for agent_id in names {
+    for agent_id in agents {
         let name = format!("agent {agent_id}").trim_end().to_owned();
         let question = Question {
             agent_id,

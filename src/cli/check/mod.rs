@@ -29,7 +29,8 @@ Examples:
   chatbridge check --json | jq '.[] | select(.outcome == \"failed\")'
 
 It looks at this machine (files, database, disk, clock, ports), calls the platforms with your tokens, and the daemon \
-through its public address. It changes nothing. With --offline it looks at this machine only. With --live it also asks \
+through its public address. It changes nothing. With --offline it looks at this machine only, and \
+at who may read its secrets. With --live it does all of that, asks \
 each agent a real question, in a conversation that nobody goes on with, reads the certificate of the public address, and \
 posts something forged there.
 Exit status: 0 all is well, 1 something failed, 2 the configuration cannot be used.")]
@@ -174,7 +175,7 @@ async fn checks(settings: &Settings, args: &Args) -> Vec<Check> {
         format!("loads; off: {}", off.join(", "))
     };
     let mut checks = vec![Check::ok("configuration", found)];
-    checks.extend(local::checks(settings, &args.config).await);
+    checks.extend(local::checks(settings, &args.config, args.offline || args.live).await);
     if args.offline {
         return checks;
     }

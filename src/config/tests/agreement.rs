@@ -166,6 +166,7 @@ fn the_settings_take_exactly_the_keys_of_the_catalogue() {
         ("server", fields::<ServerSettings>()),
         ("admin", fields::<AdminSettings>()),
         ("log", fields::<telemetry::Settings>()),
+        ("telemetry", fields::<telemetry::otlp::TraceSettings>()),
         ("store", fields::<store::Settings>()),
         ("agent", fields::<livechatai::Settings>()),
         ("slack", fields::<slack::Settings>()),

@@ -327,14 +327,6 @@ impl Daemon {
         Metrics::new(reply.body)
     }
 
-    /// How much memory it holds, in bytes.
-    pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: u64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
-        kib * 1024
-    }
-
     /// Ends it in the hardest way, if it has not ended; returns how it did. Its last words are heard.
     pub(crate) fn kill9(&mut self) -> ExitStatus {
         let _ = self.child.kill();

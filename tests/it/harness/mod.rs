@@ -21,7 +21,7 @@ mod slack_sockets;
 mod slack_stub;
 mod slack_surface;
 pub(crate) mod source;
-mod stub;
+pub(crate) mod stub;
 mod talks;
 mod terminal;
 pub(crate) mod tool;

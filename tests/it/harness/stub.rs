@@ -53,6 +53,11 @@ impl Call {
             .strip_prefix("Bearer ")
     }
 
+    /// A header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     fn summary(&self) -> String {
         let status = self
             .reply

@@ -149,6 +149,9 @@ impl World {
     pub(crate) fn write_config(&self) -> String {
         let file = self.home().join("chatbridge.toml");
         std::fs::write(&file, self.config.to_toml()).unwrap();
+        // It holds secrets, and `check` says so if everybody may read it.
+        let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, closed).unwrap();
         file.display().to_string()
     }
 
