@@ -17,18 +17,15 @@ use crate::store::privacy::{self, AuditLine, Erased, Erasure, Expired, PrivacySt
 /// How often it is tried to write the pages anew, and to cut the log.
 const TRIES: usize = 5;
 
-/// While the log is to be cut, others cannot write: a reader that stays must not keep them from it for long.
-const CUT_WITHIN: &str = "PRAGMA busy_timeout = 500";
-
 /// Between two tries to cut the log.
 const CUT_AGAIN: Duration = Duration::from_millis(200);
 
 /// Erasures whose traces are still there: whether in the pages, whether in the log, and the latest.
-const UNCLEARED: &str = "SELECT coalesce(sum(pages_at IS NULL), 0), count(*), coalesce(max(seq), 0) FROM audit WHERE log_at IS NULL";
+pub(super) const UNCLEARED: &str = "SELECT coalesce(sum(pages_at IS NULL), 0), count(*), coalesce(max(seq), 0) FROM audit WHERE log_at IS NULL";
 
-const CLEARED_PAGES: &str = "UPDATE audit SET pages_at = ? WHERE pages_at IS NULL AND seq <= ?";
+pub(super) const CLEARED_PAGES: &str = "UPDATE audit SET pages_at = ? WHERE pages_at IS NULL AND seq <= ?";
 
-const CLEARED_LOG: &str =
+pub(super) const CLEARED_LOG: &str =
     "UPDATE audit SET log_at = ? WHERE log_at IS NULL AND pages_at IS NOT NULL AND seq <= ?";
 
 #[async_trait]
@@ -213,7 +210,10 @@ async fn rewrite(
         let mark = sqlx::query(CLEARED_PAGES).bind(now.millis()).bind(latest);
         mark.execute(&mut *conn).await?;
     }
-    sqlx::query(CUT_WITHIN).execute(&mut *conn).await?;
+    // While the log is to be cut, others cannot write: a reader that stays must not keep them from it for long.
+    sqlx::query("PRAGMA busy_timeout = 500")
+        .execute(&mut *conn)
+        .await?;
     for _ in 0..TRIES {
         let cut = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&mut *conn)

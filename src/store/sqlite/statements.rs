@@ -1,6 +1,6 @@
 //! All statements in one list, for whoever looks at how the database carries them out.
 
-use super::{accept, acts, changes, claims, figures, fresh, installations, reads, sends, turns};
+use super::{accept, acts, changes, claims, figures, fresh, installations, privacy, reads, sends, turns};
 use crate::store::sql;
 
 /// The statements by their names: those of this database (some are several in one text), and those that both share.
@@ -43,6 +43,9 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("installations: ENDED", installations::ENDED),
         ("installations: PUT", installations::PUT),
         ("figures: ANSWERED", figures::ANSWERED),
+        ("privacy: CLEARED_LOG", privacy::CLEARED_LOG),
+        ("privacy: CLEARED_PAGES", privacy::CLEARED_PAGES),
+        ("privacy: UNCLEARED", privacy::UNCLEARED),
         ("reads: LANES", reads::LANES),
         ("reads: THREAD", reads::THREAD),
         ("reads: THREADS", reads::THREADS),

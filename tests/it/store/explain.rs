@@ -22,7 +22,7 @@ const LARGE: [&str; 7] = [
 ];
 
 /// Statements that look at all rows of a table, and why they may.
-const WHOLE: [(&str, &str); 8] = [
+const WHOLE: [(&str, &str); 13] = [
     // An operator's list, in the order of the latest events: an index on those would cost every message.
     ("reads: THREADS", "threads"),
     // What waits is counted, and only what waits.
@@ -36,6 +36,14 @@ const WHOLE: [(&str, &str); 8] = [
     // One row for each workspace.
     ("both: INSTALLED", "installations"),
     ("both: SEALED", "installations"),
+    // Seldom, and for an operator who erases: words of the bridge that name somebody, ratings of a person, the names of
+    // one (of which only the ends are known), and the rooms that such words stand in.
+    ("both: MENTIONS", "deliveries"),
+    ("both: MENTIONS", "threads"),
+    ("both: ERASE_RATINGS", "feedback"),
+    ("both: NAMES_LIKE", "aliases"),
+    // An operator's page of all accounts.
+    ("both: ACCOUNTS", "threads"),
 ];
 
 fn may_scan(statement: &str, table: &str) -> bool {
