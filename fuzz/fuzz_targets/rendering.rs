@@ -84,14 +84,17 @@ fn on_whatsapp(answer: &str, links: &[String]) {
 }
 
 /// Whether a mark on this line formats what follows it, by the plainest reading of WhatsApp's rule: it stands behind no
-/// letter or digit and before no space, and the same mark comes again behind no space and before no letter or digit.
+/// letter or digit and before no space, and the same mark comes again behind no space and before no letter or digit. Equal
+/// marks in a row are one mark.
 fn is_alive(line: &str) -> bool {
     let line: Vec<char> = line.chars().collect();
     let letter = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric() || *c == SILENCER);
     let space = |c: Option<&char>| c.is_none_or(|c| c.is_whitespace());
     (0..line.len()).any(|open| {
         let mark = line[open];
-        if !['*', '_', '~', '`'].contains(&mark) || open > 0 && letter(line.get(open - 1)) {
+        if !['*', '_', '~', '`'].contains(&mark)
+            || open > 0 && (letter(line.get(open - 1)) || line[open - 1] == mark)
+        {
             return false;
         }
         if space(line.get(open + 1)) || line.get(open + 1) == Some(&mark) || in_address(&line, open) {
