@@ -143,17 +143,12 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     let public = bind("server.bind", settings.server.bind, public).await?;
     let admin = bind("admin.bind", settings.admin.bind, admin).await?;
     let (public_addr, admin_addr) = (public.address, admin.address);
-    let agent = match overrides.agent {
-        Some(agent) => agent,
-        None => Arc::new(LiveChatAi::new(&settings.agent)?),
-    };
+    let agent = agent(overrides.agent, &settings)?;
     let store = match overrides.store {
         Some(store) => store,
         None => store::open(&settings.store, Mode::Serve).await?,
     };
-    // Where several work on one store, its clock is the one that all of them have.
-    let clock = overrides.clock.or_else(|| store.clock());
-    let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
+    let clock = clock(overrides.clock, &*store);
     let channels = channels(&settings, &clock, &store)?;
     let off = settings.channels_off();
     announce(&settings, &off, public_addr, admin_addr);
@@ -221,6 +216,19 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         task,
         pulse,
     })
+}
+
+fn agent(given: Option<Arc<dyn Agent>>, settings: &Settings) -> Result<Arc<dyn Agent>, StartError> {
+    Ok(match given {
+        Some(agent) => agent,
+        None => Arc::new(LiveChatAi::new(&settings.agent)?),
+    })
+}
+
+/// Where several work on one store, its clock is the one that all of them have.
+fn clock(given: Option<Arc<dyn Clock>>, store: &dyn Store) -> Arc<dyn Clock> {
+    let clock = given.or_else(|| store.clock());
+    clock.unwrap_or_else(|| Arc::new(SystemClock))
 }
 
 fn channels(

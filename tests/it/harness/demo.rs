@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use super::daemon::{command, end_of, signal};
+use super::program::{command, end_of, signal};
 use super::{DEADLINE, eventually};
 
 /// A demo that runs. It ends when dropped.
