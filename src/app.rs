@@ -143,14 +143,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     let public = bind("server.bind", settings.server.bind, public).await?;
     let admin = bind("admin.bind", settings.admin.bind, admin).await?;
     let (public_addr, admin_addr) = (public.address, admin.address);
-    let agent = match overrides.agent {
-        Some(agent) => agent,
-        None => Arc::new(LiveChatAi::new(&settings.agent)?),
-    };
-    let store = match overrides.store {
-        Some(store) => store,
-        None => store::open(&settings.store, Mode::Serve).await?,
-    };
+    let (agent, store) = below(overrides.agent, overrides.store, &settings).await?;
     // Where several work on one store, its clock is the one that all of them have.
     let clock = overrides.clock.or_else(|| store.clock());
     let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
@@ -221,6 +214,23 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
         task,
         pulse,
     })
+}
+
+/// Who answers, and what is remembered where.
+async fn below(
+    agent: Option<Arc<dyn Agent>>,
+    store: Option<Arc<dyn Store>>,
+    settings: &Settings,
+) -> Result<(Arc<dyn Agent>, Arc<dyn Store>), StartError> {
+    let agent = match agent {
+        Some(agent) => agent,
+        None => Arc::new(LiveChatAi::new(&settings.agent)?),
+    };
+    let store = match store {
+        Some(store) => store,
+        None => store::open(&settings.store, Mode::Serve).await?,
+    };
+    Ok((agent, store))
 }
 
 fn channels(
