@@ -111,7 +111,7 @@ impl Delivery {
         let sending = trace::scoped(span.as_ref(), channel.send(claim));
         let sent = self.leases.within(&claim.key, sending).await;
         crash_point::after_at(Deed::Send, channel.name());
-        traced::sent(span, &sent);
+        traced::sent(span, sent.as_ref());
         Some(match sent? {
             Ok(sent) => {
                 self.release(&claim.key.lane).await;

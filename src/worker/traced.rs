@@ -67,7 +67,7 @@ pub(super) fn delivery(claim: &SendClaim) -> Option<Span> {
 }
 
 /// It ends.
-pub(super) fn sent(span: Option<Span>, sent: &Option<Result<Sent, SendError>>) {
+pub(super) fn sent(span: Option<Span>, sent: Option<&Result<Sent, SendError>>) {
     let ok = matches!(sent, Some(Ok(_)));
     trace::end(span, if ok { "sent" } else { "not_sent" }, ok);
 }
