@@ -143,11 +143,7 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     let public = bind("server.bind", settings.server.bind, public).await?;
     let admin = bind("admin.bind", settings.admin.bind, admin).await?;
     let (public_addr, admin_addr) = (public.address, admin.address);
-    let agent = agent(overrides.agent, &settings)?;
-    let store = match overrides.store {
-        Some(store) => store,
-        None => store::open(&settings.store, Mode::Serve).await?,
-    };
+    let (agent, store) = below(overrides.agent, overrides.store, &settings).await?;
     let clock = clock(overrides.clock, &*store);
     let channels = channels(&settings, &clock, &store)?;
     let off = settings.channels_off();
@@ -218,11 +214,21 @@ pub async fn start(settings: Settings, overrides: Overrides) -> Result<Running, 
     })
 }
 
-fn agent(given: Option<Arc<dyn Agent>>, settings: &Settings) -> Result<Arc<dyn Agent>, StartError> {
-    Ok(match given {
+/// Who answers, and what is remembered where.
+async fn below(
+    agent: Option<Arc<dyn Agent>>,
+    store: Option<Arc<dyn Store>>,
+    settings: &Settings,
+) -> Result<(Arc<dyn Agent>, Arc<dyn Store>), StartError> {
+    let agent = match agent {
         Some(agent) => agent,
         None => Arc::new(LiveChatAi::new(&settings.agent)?),
-    })
+    };
+    let store = match store {
+        Some(store) => store,
+        None => store::open(&settings.store, Mode::Serve).await?,
+    };
+    Ok((agent, store))
 }
 
 /// Where several work on one store, its clock is the one that all of them have.
