@@ -1,6 +1,6 @@
 //! The operator's pages, at `/console` on the admin listener: what goes on, who wrote, what failed, and how all is set.
 //!
-//! Each page is a [`View`](view::View), named by its address. The server renders all of it, with `maud`, which
+//! Each page is a `View`, named by its address. The server renders all of it, with `maud`, which
 //! escapes whatever it is not told to trust. What changes by itself stands in one part of the page (`live`); a
 //! small script gets that part anew by server-sent events when it has changed. Without the script everything works
 //! but this. Whoever has logged in with the operator's token may see the pages (`login`) and act (`acts`).
