@@ -180,7 +180,7 @@ fn wait_in_queue(address: SocketAddr) {
 /// and the folder may lie where only this user comes; the daemon sees neither but by these names.
 fn restrictions(state: &Path) -> Vec<String> {
     let view = "--ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --tmpfs /run --tmpfs /root --tmpfs /var/lib \
-         --die-with-parent --chdir /var/lib/chatbridge --bind";
+         --unshare-pid --die-with-parent --chdir /var/lib/chatbridge --bind";
     let mut arguments: Vec<String> = view.split_whitespace().map(str::to_owned).collect();
     arguments.extend([state.display().to_string(), "/var/lib/chatbridge".to_owned()]);
     arguments.extend(["--ro-bind", BINARY, "/run/chatbridge"].map(str::to_owned));

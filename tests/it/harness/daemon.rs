@@ -181,8 +181,15 @@ impl Daemon {
     pub(crate) fn kill9(&mut self) -> ExitStatus {
         let _ = self.child.kill();
         let status = self.child.wait().unwrap();
+        // Whoever it started may hold its output open still.
+        let patience = Instant::now() + Duration::from_secs(2);
         for reader in self.readers.drain(..) {
-            let _ = reader.join();
+            while !reader.is_finished() && Instant::now() < patience {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if reader.is_finished() {
+                let _ = reader.join();
+            }
         }
         status
     }
