@@ -100,8 +100,14 @@ fn is_alive(line: &str) -> bool {
         if space(line.get(open + 1)) || line.get(open + 1) == Some(&mark) || in_address(&line, open) {
             return false;
         }
-        (open + 2..line.len())
-            .any(|close| line[close] == mark && !space(line.get(close - 1)) && !letter(line.get(close + 1)))
+        (open + 2..line.len()).any(|close| {
+            // The last of its row stands for all of it.
+            let ends = line[close] == mark && line.get(close + 1) != Some(&mark);
+            let row = line[..close].iter().rev().take_while(|c| **c == mark).count();
+            ends && close - row > open + 1
+                && !space(line.get(close - row - 1))
+                && !letter(line.get(close + 1))
+        })
     })
 }
 
@@ -118,7 +124,8 @@ fn in_address(line: &[char], at: usize) -> bool {
 }
 
 fn cut_anywhere(answer: &str) {
-    let limit = 1 + answer.len() % 97;
+    // Above the length of what counts as one character, however many marks it bears.
+    let limit = 200 + answer.len() % 97;
     let measure = |text: &str| text.chars().count();
     let parts = text::split(answer, limit, measure);
     assert!(
