@@ -117,13 +117,18 @@ pub fn colours(terminal: bool) -> bool {
 /// How often histograms are condensed, so that they do not grow while nobody reads the metrics.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// Counts a batch of writes that a store could not commit.
+pub fn not_committed() {
+    metrics::counter!(COMMITS_FAILED).increment(1);
+}
+
 /// Counts a batch of writes that a store committed in this time, or failed to.
 pub fn committed(took: Duration, writes: usize, ok: bool) {
     if ok {
         metrics::histogram!(COMMIT_TIME).record(took.as_secs_f64());
         metrics::histogram!(BATCH).record(u32::try_from(writes).unwrap_or(u32::MAX));
     } else {
-        metrics::counter!(COMMITS_FAILED).increment(1);
+        not_committed();
     }
 }
 

@@ -10,6 +10,11 @@ pub enum StoreError {
     /// More waits to be written than is admitted; the caller asks again later.
     #[error("the store has more to write than it admits; try again")]
     Busy,
+    /// The disk did not confirm what was written, so it counts as not written.
+    #[error(
+        "the disk did not confirm what was written (its error is in the log): look at the disk; it is tried again by itself"
+    )]
+    NotSynced,
     /// Other replicas wrote about the same threads at the same time, again and again; the caller asks again later.
     #[error("other replicas are writing about the same threads; try again")]
     Contended,

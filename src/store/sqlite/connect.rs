@@ -183,6 +183,20 @@ pub(super) fn readers(path: &Path) -> SqlitePool {
         .connect_lazy_with(options)
 }
 
+/// From here on whoever writes makes sure of the log ([`syncs`](super::syncs)); until then SQLite does, at each commit.
+pub(super) async fn leave_sync(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("PRAGMA synchronous = NORMAL").execute(conn).await?;
+    Ok(())
+}
+
+/// Copies the whole log into the database and syncs that.
+pub(super) async fn copy_log(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(conn)
+        .await?;
+    if busy == 0 { Ok(()) } else { Err(StoreError::Busy) }
+}
+
 /// Refuses a database that a newer binary wrote, checks the file, and brings the tables up to date. Returns how many
 /// migrations ran.
 pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<usize, StoreError> {

@@ -1,7 +1,7 @@
 //! The store on SQLite.
 //!
-//! One task writes (`writer`), a few connections read. The database runs with a write-ahead log and a full sync at
-//! each commit: what was acknowledged survives a power cut. Statements that belong together are sent to SQLite as one
+//! One task writes (`writer`), a few connections read. The database runs with a write-ahead log, and nobody is told of a
+//! commit before a sync made it last (`syncs`): what was acknowledged survives a power cut. Statements that belong together are sent to SQLite as one
 //! text, because each text is a trip to another thread; their rows come back with a number in front that tells which
 //! statement they are of.
 
@@ -19,6 +19,7 @@ mod privacy;
 mod reads;
 mod sends;
 mod statements;
+mod syncs;
 mod transaction;
 mod turns;
 mod writer;
@@ -105,10 +106,13 @@ impl SqliteStore {
         let readers = connect::readers(&path);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let fresh = Fresh::load(&mut conn, tuning.fresh_keys).await?;
-        let writer = writer::start(conn, fresh, queue, tuning.batch).map_err(|error| StoreError::Open {
-            path: path.display().to_string(),
-            reason: format!("no thread for the writer: {error}"),
-        })?;
+        connect::leave_sync(&mut conn).await?;
+        let log = syncs::of_log(&path);
+        let writer =
+            writer::start(conn, fresh, log, queue, tuning.batch).map_err(|error| StoreError::Open {
+                path: path.display().to_string(),
+                reason: format!("no thread for the writer: {error}"),
+            })?;
         Ok(Self {
             path,
             readers,

@@ -5,7 +5,7 @@
 //! and stops at the first that fails, so nothing is different but the number of trips.
 
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
+use sqlx::{Arguments, AssertSqlSafe, Encode, Row, Sqlite, SqliteConnection, Type};
 
 use crate::store::StoreError;
 
@@ -69,8 +69,11 @@ impl<'c> Transaction<'c> {
         Ok(self.conn)
     }
 
-    /// Runs what was gathered and commits; the rows are of statements that ran before the commit.
-    pub(super) async fn commit(mut self) -> Result<Vec<SqliteRow>, StoreError> {
-        self.add("COMMIT").rows().await
+    /// Runs what was gathered and commits. Returns the rows of the statements that ran before the commit, and how many
+    /// rows this connection has ever changed.
+    pub(super) async fn commit(mut self) -> Result<(Vec<SqliteRow>, i64), StoreError> {
+        let mut rows = self.add("SELECT total_changes()").add("COMMIT").rows().await?;
+        let changes = rows.pop().map_or(Ok(0), |row| row.try_get(0))?;
+        Ok((rows, changes))
     }
 }
