@@ -29,6 +29,10 @@ const CHECKPOINT_PAGES: &str = "4000";
 /// The log is cut back to this size after a copy.
 const LOG_LIMIT: &str = "33554432";
 
+/// A database up to this size, in bytes, is gone through at each start, which takes some three seconds for this one. A
+/// larger one only before migrations run, and by `chatbridge check`.
+const CHECKED_AT_START: u64 = 256 << 20;
+
 /// Readers at most.
 const READERS: u32 = 4;
 
@@ -209,7 +213,15 @@ pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<
             known,
         });
     }
-    quick_check(path, conn).await?;
+    let size = std::fs::metadata(path).map_or(0, |file| file.len());
+    if size <= CHECKED_AT_START || newest < known {
+        quick_check(path, conn).await?;
+    } else {
+        tracing::info!(
+            mebibytes = size >> 20,
+            "the database is too large to be gone through at each start; `chatbridge check` looks for damage"
+        );
+    }
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         Migration::new(
             version,
@@ -246,6 +258,7 @@ pub(in crate::store) async fn look(path: &Path) -> Result<Found, StoreError> {
     let refused = |error: sqlx::Error| open_error(path, error.to_string());
     let mut conn = options.connect().await.map_err(refused)?;
     let newest = newest_migration(&mut conn).await?;
+    quick_check(path, &mut conn).await?;
     close(conn).await;
     Ok(Found::by(newest, MIGRATIONS.iter().map(|(version, ..)| *version)))
 }

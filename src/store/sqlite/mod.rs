@@ -57,7 +57,7 @@ const QUEUE: usize = 4096;
 /// The numbers that decide how the store writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Tuning {
-    /// So many writes share a commit at most; 1 makes each write a transaction of its own.
+    /// So many writes share a commit at most; 1 makes each write a transaction of its own, with a sync of its own.
     pub batch: usize,
     /// So many keys stay in memory (some 40 bytes each) before the older half goes over into the large table.
     pub fresh_keys: usize,
@@ -106,8 +106,12 @@ impl SqliteStore {
         let readers = connect::readers(&path);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let fresh = Fresh::load(&mut conn, tuning.fresh_keys).await?;
-        connect::leave_sync(&mut conn).await?;
-        let log = syncs::of_log(&path);
+        let log = if tuning.batch > 1 {
+            connect::leave_sync(&mut conn).await?;
+            syncs::of_log(&path)
+        } else {
+            syncs::by_sqlite()
+        };
         let writer =
             writer::start(conn, fresh, log, queue, tuning.batch).map_err(|error| StoreError::Open {
                 path: path.display().to_string(),
