@@ -133,7 +133,10 @@ fn damage_anywhere_in_the_database_is_told_with_the_remedy() {
     file.write_all_at(&[0xa5; 4096], last * 4096).unwrap();
     let found = offline(&world, 1, "database");
     let said = found.to_string();
-    assert!(said.contains("is damaged") && said.contains("restore the newest backup"), "{said}");
+    assert!(
+        said.contains("is damaged") && said.contains("restore the newest backup"),
+        "{said}"
+    );
 }
 
 #[test]
