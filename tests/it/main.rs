@@ -50,6 +50,7 @@ mod floors;
 mod harness;
 mod history;
 mod life;
+mod moving;
 mod neighbours;
 mod observing;
 mod operator;

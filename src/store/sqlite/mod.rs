@@ -10,7 +10,7 @@ mod acts;
 pub(super) mod backup;
 mod changes;
 mod claims;
-mod connect;
+pub(super) mod connect;
 mod families;
 mod figures;
 mod fresh;
@@ -44,7 +44,7 @@ use super::operator::{
 };
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
-use super::{claimed, ends, ops, plan, rows, sql};
+use super::{claimed, ends, moving, ops, plan, rows, sql};
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
@@ -99,6 +99,7 @@ impl SqliteStore {
         let migrated = connect::prepare(&path, &mut conn)
             .await
             .map_err(|error| error.in_file(&path))?;
+        moving::sqlite::refuse_unfinished(&path, &mut conn).await?;
         let keys = Keyring::load(&settings.secret_key, &path, mode == Mode::Serve)?;
         if mode == Mode::Serve {
             installations::reseal(&mut conn, &keys).await?;
