@@ -39,6 +39,12 @@ pub enum Deed {
     Replay,
     /// The commit that forgets a dead letter.
     Purge,
+    /// The commit that erases a thread, or what others hold of a person.
+    Erase,
+    /// The commit that removes old texts.
+    Expire,
+    /// The commit that lets claims hold for longer, where several replicas work.
+    Renew,
     /// The commit that keeps or removes an installation.
     Install,
     /// A question to the agent.
@@ -55,7 +61,7 @@ pub enum Deed {
 
 /// All deeds, and how the variable names them.
 #[cfg(debug_assertions)]
-pub const ALL: [(Deed, &str); 20] = [
+pub const ALL: [(Deed, &str); 23] = [
     (Deed::Migrate, "migrate"),
     (Deed::Recover, "recover"),
     (Deed::Accept, "accept"),
@@ -70,6 +76,9 @@ pub const ALL: [(Deed, &str); 20] = [
     (Deed::ChangeThread, "change_thread"),
     (Deed::Replay, "replay"),
     (Deed::Purge, "purge"),
+    (Deed::Erase, "erase"),
+    (Deed::Expire, "expire"),
+    (Deed::Renew, "renew"),
     (Deed::Install, "install"),
     (Deed::Ask, "ask"),
     (Deed::LookForAnswer, "look_for_answer"),

@@ -37,7 +37,9 @@ pub(crate) use agent_stub::AgentStub;
 pub(crate) use browser::Browser;
 pub(crate) use config::Config;
 pub(crate) use daemon::Daemon;
-pub(crate) use database::{Lock, checkpoint, count_rows, pretend_newer, spread_over_a_day, waiting_work};
+pub(crate) use database::{
+    Lock, change_rows, checkpoint, count_rows, pretend_newer, spread_over_a_day, waiting_work,
+};
 pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;
