@@ -14,6 +14,7 @@ mod program;
 pub(crate) mod proxy;
 mod raw;
 mod self_test;
+pub(crate) mod server;
 mod sign;
 pub(crate) mod slack_door;
 mod slack_events;
