@@ -39,6 +39,12 @@ pub enum Deed {
     Replay,
     /// The commit that forgets a dead letter.
     Purge,
+    /// The commit that erases a thread, or what others hold of a person.
+    Erase,
+    /// The commit that removes old texts.
+    Expire,
+    /// The commit that lets claims hold for longer, where several replicas work.
+    Renew,
     /// The commit that keeps or removes an installation.
     Install,
     /// The commit of rows that are moved into another database.
@@ -57,7 +63,7 @@ pub enum Deed {
 
 /// All deeds, and how the variable names them.
 #[cfg(debug_assertions)]
-pub const ALL: [(Deed, &str); 21] = [
+pub const ALL: [(Deed, &str); 24] = [
     (Deed::Migrate, "migrate"),
     (Deed::Recover, "recover"),
     (Deed::Accept, "accept"),
@@ -72,6 +78,9 @@ pub const ALL: [(Deed, &str); 21] = [
     (Deed::ChangeThread, "change_thread"),
     (Deed::Replay, "replay"),
     (Deed::Purge, "purge"),
+    (Deed::Erase, "erase"),
+    (Deed::Expire, "expire"),
+    (Deed::Renew, "renew"),
     (Deed::Install, "install"),
     (Deed::Move, "move"),
     (Deed::Ask, "ask"),

@@ -161,6 +161,11 @@ fn plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// A database takes no text with the character NUL.
+fn storable(text: &str) {
+    assert!(!text.contains('\0'), "{text:?}");
+}
+
 fn fit(name: &str, arrival: &Arrival) {
     let own =
         |account: &AccountKey| assert!(account.channel() == name && plain(account.as_str()), "{account}");
@@ -175,8 +180,16 @@ fn fit(name: &str, arrival: &Arrival) {
                 "nothing would tell it from its second delivery"
             );
             assert!(!message.identifiers.is_empty(), "nobody would know its thread");
-            assert!(!message.platform_id.is_empty() && !message.platform_id.contains('\0'));
-            assert!(!message.text.contains('\0'), "a database takes no such text");
+            assert!(!message.platform_id.is_empty());
+            let texts = [&message.platform_id, &message.text];
+            let more = message.quotes.iter().chain(&message.place);
+            texts.into_iter().chain(more).for_each(|text| storable(text));
+            let route = message
+                .route
+                .as_object()
+                .into_iter()
+                .flat_map(|route| route.values());
+            route.filter_map(|value| value.as_str()).for_each(storable);
             let country = message.country.as_deref().unwrap_or("DE");
             assert!(
                 country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()),
@@ -185,9 +198,14 @@ fn fit(name: &str, arrival: &Arrival) {
         }
         Arrival::Edit(edit) => {
             own(&edit.account);
-            assert!(!edit.text.is_empty() && !edit.text.contains('\0'));
+            assert!(!edit.text.is_empty());
+            storable(&edit.text);
+            storable(&edit.platform_id);
         }
-        Arrival::Withdraw(withdrawal) => own(&withdrawal.account),
+        Arrival::Withdraw(withdrawal) => {
+            own(&withdrawal.account);
+            storable(&withdrawal.platform_id);
+        }
         Arrival::Act(act) => {
             own(&act.account);
             assert!(
@@ -197,8 +215,11 @@ fn fit(name: &str, arrival: &Arrival) {
         }
         Arrival::Receipt(receipt) => {
             own(&receipt.account);
-            if let Fate::Failed { code, .. } = &receipt.fate {
+            storable(&receipt.platform_id);
+            if let Fate::Failed { code, reason } = &receipt.fate {
                 assert!(!code.is_empty());
+                storable(code);
+                storable(reason);
             }
         }
         _ => {}

@@ -228,7 +228,7 @@ pub trait Channel: Send + Sync + 'static {
     fn endpoints(&self) -> Vec<Endpoint>;
 
     /// Verifies and reads a request. Does no work that waits: the platform expects its acknowledgement within
-    /// seconds.
+    /// seconds. No text of what comes out holds the character NUL.
     fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection>;
 
     /// Shows the person that an answer is on its way, and takes that back once `over` is cancelled: the turn was

@@ -40,8 +40,7 @@ impl Op {
             Self::BuryTurn(..) => Deed::BuryTurn,
             Self::ClaimSends(_) => Deed::ClaimSends,
             Self::Settle(..) => Deed::Settle,
-            // It only lets a claim hold for longer: nothing is lost with it.
-            Self::Renew { .. } => return None,
+            Self::Renew { .. } => Deed::Renew,
             Self::Change(change) => return change.deed(),
         })
     }
@@ -57,10 +56,10 @@ impl Change {
             Self::Replay { .. } => Deed::Replay,
             Self::Purge { .. } => Deed::Purge,
             Self::Installation(_) => Deed::Install,
+            Self::Erase { .. } => Deed::Erase,
+            Self::Expire { .. } => Deed::Expire,
             // They write nothing that is not told or done again.
-            Self::Erase { .. } | Self::Expire { .. } | Self::Family { .. } | Self::CheckWritable => {
-                return None;
-            }
+            Self::Family { .. } | Self::CheckWritable => return None,
         })
     }
 }

@@ -98,8 +98,11 @@ impl<W: Write> Write for Lines<W> {
                 .join("\u{1b}")
                 .into(),
         };
-        self.make.write_all(line.as_bytes())?;
-        self.make.write_all(end.as_bytes())?;
+        // In one piece with its end: others write at the same time, and what comes in between would be glued to it.
+        match line {
+            Cow::Borrowed(_) => self.make.write_all(text.as_bytes())?,
+            Cow::Owned(line) => self.make.write_all((line + end).as_bytes())?,
+        }
         Ok(event.len())
     }
 
@@ -130,6 +133,34 @@ mod tests {
         let tame = tame_json(&json);
         assert!(!tame.contains(|c| c != '\n' && steers(c)), "{tame:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&tame).unwrap(), value);
+    }
+
+    /// What it was given, call by call.
+    #[derive(Default)]
+    struct Calls(Vec<Vec<u8>>);
+
+    impl Write for Calls {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_written_with_one_call() {
+        for dress in [Dress::Plain, Dress::Coloured, Dress::Json] {
+            let mut lines = Lines::new(Calls::default(), dress);
+            for event in ["tame\n", "wild \u{9b}\n"] {
+                lines.write_all(event.as_bytes()).unwrap();
+            }
+            let calls = &lines.make.0;
+            assert_eq!(calls.len(), 2, "{dress:?}");
+            assert!(calls.iter().all(|call| call.ends_with(b"\n")), "{dress:?}");
+        }
     }
 
     #[test]

@@ -133,18 +133,11 @@ impl Intake {
         let (arrival, lane) = match arrival {
             Arrival::Message(mut inbound) => {
                 self.judge_age(channel, &mut inbound, at);
-                // A database text cannot hold the character NUL, and no person means it.
-                inbound.text.retain(|c| c != '\0');
-                inbound.platform_id.retain(|c| c != '\0');
                 let lane = self
                     .parts
                     .routes
                     .turn_lane(&inbound.account, inbound.place.as_deref());
                 (Arrival::Message(inbound), lane)
-            }
-            Arrival::Edit(mut edit) => {
-                edit.text.retain(|c| c != '\0');
-                (Arrival::Edit(edit), Lane::from(""))
             }
             other => (other, Lane::from("")),
         };

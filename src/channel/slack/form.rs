@@ -3,7 +3,7 @@
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::channel::Rejection;
+use crate::channel::{Rejection, json};
 
 /// A form as it was posted.
 pub(super) struct Form(Vec<(String, String)>);
@@ -22,7 +22,7 @@ impl Form {
         url.set_query(Some(body));
         let pairs = url.query_pairs();
         let fields: Vec<_> = pairs
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .map(|(name, value)| (name.into_owned(), json::plain(value.into_owned())))
             .collect();
         if body.contains('=') {
             Ok(Self(fields))

@@ -89,7 +89,8 @@ fn product(item: &Value) -> Option<String> {
 
 /// A form that was filled in (a flow): a line for each of its simple fields. `response_json` is JSON within a text.
 pub(super) fn form(reply: &Value) -> Words {
-    let fields = json::text(reply, "response_json").and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let fields =
+        json::text(reply, "response_json").and_then(|text| crate::channel::json::read(text.as_bytes()));
     let Some(Value::Object(fields)) = fields else {
         return Words::None;
     };
@@ -110,7 +111,7 @@ pub(super) fn form(reply: &Value) -> Words {
 /// A simple value, or a list of simple ones, as text.
 fn plain(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.replace('\0', "").trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Array(items) => {

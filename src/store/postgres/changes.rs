@@ -81,8 +81,20 @@ pub(super) const REPLAY_DELIVERY: &str = "
 /// Takes the lock that a write takes, and writes nothing. `none`
 pub(super) const CHECK_WRITABLE: &str = "UPDATE threads SET updated_at = updated_at WHERE id = $1";
 
+/// Takes pages that the tables have not had yet, as only a disk with room gives them. `owner`
+pub(super) const TRY_ROOM: &str = "
+    INSERT INTO lanes (lane, owner, until)
+    SELECT CAST($1 AS TEXT) || repeat('-', 400) || n, $1, 0 FROM generate_series(1, 200) AS n";
+
 /// Whoever changes a thread by its name locks it first.
 pub(super) const LOCK_ONE: &str = "SELECT id FROM threads WHERE id = $1 FOR NO KEY UPDATE";
+
+/// Looks whether there is room on the disk again, and leaves nothing behind.
+pub(super) async fn try_room(tx: &mut Tx<'_>, owner: &str) -> Result<(), StoreError> {
+    tx.run(sqlx::query("SAVEPOINT room")).await?;
+    tx.run(sqlx::query(TRY_ROOM).bind(owner)).await?;
+    tx.run(sqlx::query("ROLLBACK TO SAVEPOINT room")).await.map(drop)
+}
 
 /// Carries out a rare write.
 pub(super) async fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<Outcome, StoreError> {

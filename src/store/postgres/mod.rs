@@ -31,6 +31,7 @@ mod writer;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -106,6 +107,7 @@ impl PostgresStore {
             news: Notify::new(),
             queue: Mutex::new(queue),
             batch: BATCH,
+            full: AtomicBool::new(false),
             options,
         });
         let mut conn = Some(conn);

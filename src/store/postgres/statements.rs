@@ -33,6 +33,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("changes: REPLAY_MESSAGE", changes::REPLAY_MESSAGE),
         ("changes: REPLAY_DELIVERY", changes::REPLAY_DELIVERY),
         ("changes: CHECK_WRITABLE", changes::CHECK_WRITABLE),
+        ("changes: TRY_ROOM", changes::TRY_ROOM),
         ("changes: LOCK_ONE", changes::LOCK_ONE),
         ("claims: CLAIM_TURNS", claims::CLAIM_TURNS),
         ("claims: TURN_MESSAGES", claims::TURN_MESSAGES),

@@ -101,6 +101,17 @@ pub(in crate::store) fn is_contended(error: &StoreError) -> bool {
         || code(error).is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03"))
 }
 
+/// Whether somebody held a lock, or the server was busy, for longer than a statement may take: lock not available, or
+/// canceled by its time limit.
+pub(super) fn waited_in_vain(error: &StoreError) -> bool {
+    code(error).is_some_and(|code| matches!(&*code, "55P03" | "57014"))
+}
+
+/// Whether the disk has no room for more: disk full.
+pub(super) fn is_full(error: &StoreError) -> bool {
+    code(error).is_some_and(|code| code == "53100")
+}
+
 /// Whether the connection is of no more use: it is gone, or the server is stopping (class 57P), failing or out of
 /// connections (classes 08, 53, 58), no longer takes writes (25006: it became a standby), or has
 /// heard nothing of us for too long (25P03).

@@ -6,6 +6,7 @@
 //! fails otherwise is written operation by operation, so that one takes nothing else down with it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -20,7 +21,7 @@ use crate::domain::Time;
 use crate::domain::message::Lane;
 use crate::domain::routing::send_lane;
 use crate::store::StoreError;
-use crate::store::ops::{Op, Outcome};
+use crate::store::ops::{Change, Op, Outcome};
 use crate::telemetry::{self, CONTENDED};
 
 /// How long a whole transaction may take before its connection is given up: more than the database's own limits on each
@@ -29,6 +30,9 @@ const LONGEST: Duration = Duration::from_secs(8);
 
 /// How often, and for how long, a batch that other replicas were in the way of is begun anew.
 const TRIES: (u32, Duration) = (12, Duration::from_secs(3));
+
+/// After so many operations of a batch that waited for a lock until the database gave up, the others are refused.
+const WAITED_IN_VAIN: u32 = 2;
 
 /// An operation and who waits for it.
 pub(super) struct Job {
@@ -45,6 +49,8 @@ pub(super) struct Shared {
     pub(super) queue: Mutex<mpsc::Receiver<Job>>,
     /// So many writes share a commit at most.
     pub(super) batch: usize,
+    /// The disk had no room, and nobody has seen it otherwise since: what fits into a page that is there still goes.
+    pub(super) full: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -99,18 +105,36 @@ impl Writer {
             }
             Err(error) => {
                 tracing::warn!(%error, operations = ops.len(), "a batch failed; its operations are written one by one");
-                let mut results = Vec::with_capacity(ops.len());
-                for op in &ops {
-                    let result = self.commit_in_the_end(std::slice::from_ref(op)).await;
-                    results.push(result.and_then(|mut outcomes| outcomes.pop().ok_or(StoreError::Closed)));
-                }
-                results
+                self.one_by_one(&ops).await
             }
         };
         for (reply, result) in replies.into_iter().zip(results) {
             // Whoever gave up waiting no longer wants to know.
             let _ = reply.send(result.and_then(Outcome::refuse_fenced));
         }
+    }
+
+    /// Writes the operations of a batch that failed, each by itself. Where a thread's row is locked, only its operations
+    /// wait in vain; once several have, more is locked than a row, and the rest would wait as long, one after the other.
+    async fn one_by_one(&mut self, ops: &[Op]) -> Vec<Result<Outcome, StoreError>> {
+        let mut results = Vec::with_capacity(ops.len());
+        let mut in_vain = 0;
+        for op in ops {
+            if in_vain >= WAITED_IN_VAIN {
+                results.push(Err(StoreError::Busy));
+                continue;
+            }
+            let result = self.commit_in_the_end(std::slice::from_ref(op)).await;
+            in_vain += u32::from(result.as_ref().is_err_and(tx::waited_in_vain));
+            results.push(result.and_then(|mut outcomes| outcomes.pop().ok_or(StoreError::Closed)));
+        }
+        if in_vain >= WAITED_IN_VAIN {
+            tracing::warn!(
+                operations = ops.len(),
+                "another session holds the database; nothing more of this batch is written now"
+            );
+        }
+        results
     }
 
     fn unreachable(&self, reason: &str) -> StoreError {
@@ -160,6 +184,9 @@ impl Writer {
             }
             Ok(Err(error)) => {
                 self.shared.lanes.doubt();
+                if tx::is_full(&error) {
+                    self.shared.full.store(true, Ordering::Relaxed);
+                }
                 if !tx::is_broken(&error) {
                     let rollback = conn.execute(sqlx::raw_sql("ROLLBACK"));
                     let rolled_back = tokio::time::timeout(connect::CONNECT, rollback).await;
@@ -209,6 +236,10 @@ async fn attempt(
             }
             Op::Change(change) => {
                 *outcome = Some(changes::apply(&mut tx, change).await?);
+                if matches!(change, Change::CheckWritable) && shared.full.load(Ordering::Relaxed) {
+                    changes::try_room(&mut tx, shared.lanes.owner()).await?;
+                    shared.full.store(false, Ordering::Relaxed);
+                }
                 news |= changes::wakes(change);
             }
             Op::Accept(_) | Op::CompleteTurn(..) | Op::Settle(..) | Op::ClaimTurns(_) | Op::ClaimSends(_) => {

@@ -25,7 +25,7 @@ pub(super) struct Scene {
     /// The messages that get no answer, and the state that they end in.
     pub(super) given_up: &'static [(&'static str, &'static str)],
     /// Whether somebody writes what the agent never answers.
-    hopeless: bool,
+    pub(super) hopeless: bool,
 }
 
 /// Which process dies.
@@ -40,7 +40,7 @@ pub(super) enum Dies {
 
 impl Scene {
     /// Two people on each platform write three messages each, and everybody behaves.
-    fn usual() -> Self {
+    pub(super) fn usual() -> Self {
         Self {
             set: |_| {},
             earlier: None,
@@ -118,6 +118,15 @@ pub(super) fn scene(deed: Deed) -> Scene {
             ..usual
         },
         Deed::ChangeThread | Deed::Replay | Deed::Purge => by_command(deed),
+        Deed::Erase => super::forgetting::erasing(),
+        Deed::Expire => super::forgetting::expiring(),
+        // The agent takes longer than a lease: it is renewed meanwhile.
+        Deed::Renew => Scene {
+            set: |world| {
+                world.agent.fault("ask", usize::MAX, Fault::Delay(Duration::from_secs(3)));
+            },
+            ..usual
+        },
         Deed::Install => installing(),
         Deed::Move => moving(),
     }
@@ -222,7 +231,7 @@ fn letter(world: &World) -> String {
     dead_letters(world)[0]["id"].as_str().unwrap().to_owned()
 }
 
-fn command(words: &[&str]) -> Vec<String> {
+pub(super) fn command(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 

@@ -1,11 +1,10 @@
-//! A database that is damaged, or newer than the binary.
+//! A database that is damaged.
 
 use std::path::Path;
 
 use super::{say, talks};
 use crate::harness::{
-    Counted, SlackEvent, World, checkpoint, deliver_all, deliver_twice, eventually, judge, pretend_newer,
-    wait_all_answered,
+    Counted, SlackEvent, World, checkpoint, deliver_all, deliver_twice, eventually, judge, wait_all_answered,
 };
 
 /// Overwrites the database from the second page on.
@@ -79,27 +78,4 @@ fn damage_that_is_found_later_is_503_with_the_remedy() {
     world.daemon().wait_log("is damaged");
     world.daemon().wait_log(REMEDY);
     assert!(!world.daemon().log().contains("panicked"));
-}
-
-/// A database that a newer chatbridge has written is left as it is, by commands too.
-#[test]
-fn a_newer_database_is_touched_by_no_command() {
-    let mut world = World::start();
-    world.still_works("before");
-    world.terminate();
-    pretend_newer(&world);
-    let file = world.home().join("chatbridge.db");
-    checkpoint(&world);
-    let before = std::fs::read(&file).unwrap();
-    for command in [
-        &["serve"][..],
-        &["migrate"],
-        &["threads", "list"],
-        &["threads", "pause", "slack/T1/D0MARK"],
-        &["dead", "list"],
-    ] {
-        let refused = world.cli(command).exits(1).said();
-        assert!(refused.contains("newer chatbridge"), "{command:?}: {refused}");
-    }
-    assert!(std::fs::read(&file).unwrap() == before, "it was changed");
 }

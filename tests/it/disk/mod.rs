@@ -1,16 +1,20 @@
 //! The disk at its worst: full, read-only, taken by another process, cut off anywhere, damaged. The platforms get a
 //! 503 and never a false 200, the operator reads what it is, and where nothing is broken it goes on by itself.
+//!
+//! `file`, `log` and `damage` are about SQLite's files, `server` about a PostgreSQL server; what stands here is about both.
 
 mod damage;
+mod file;
 mod log;
+mod server;
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Counted, Fault, Gate, Lock, SlackEvent, Talk, World, deliver_all, deliver_twice, eventually, judge,
-    wait_all_answered,
+    Counted, Fault, Gate, Lock, SlackEvent, Talk, World, checkpoint, deliver_all, deliver_twice, eventually,
+    judge, pretend_newer, wait_all_answered,
 };
 
 /// A disk of a few megabytes, if this user may mount one. It is gone when dropped.
@@ -38,10 +42,6 @@ impl SmallDisk {
             while std::io::Write::write_all(&mut file, &vec![0; size]).is_ok() {}
         }
         filler
-    }
-
-    fn url(&self) -> String {
-        format!("sqlite://{}", self.0.path().join("chatbridge.db").display())
     }
 }
 
@@ -105,66 +105,8 @@ fn ask(world: &World, talks: &mut [Talk]) -> Gate {
     gate
 }
 
-#[test]
-fn a_full_disk_is_503_and_goes_on_by_itself() {
-    let Some(disk) = SmallDisk::mount("size=3m") else {
-        return;
-    };
-    let mut talks = talks();
-    let world = World::with(|config| {
-        config.set("store.url", disk.url());
-    });
-    say(&mut talks, "before");
-    deliver_all(&world, &mut talks);
-    world.slack.wait_post("before0.");
-    let gate = ask(&world, &mut talks);
-    let filler = disk.fill();
-    until_refused(&world, &mut talks);
-    gate.open();
-    world.daemon().wait_log("database or disk is full");
-    std::fs::remove_file(filler).unwrap();
-    goes_on(&world, talks);
-}
-
-/// The same where the operating system lets no file grow, as by a quota.
-#[test]
-fn a_file_that_may_not_grow_is_503_and_goes_on_by_itself() {
-    let mut talks = talks();
-    // In units of 512 bytes; the signal that tells of it would end the process.
-    let world = World::with(|config| {
-        config.prelude("trap '' XFSZ; ulimit -S -f 1400");
-    });
-    say(&mut talks, "before");
-    deliver_all(&world, &mut talks);
-    let gate = ask(&world, &mut talks);
-    until_refused(&world, &mut talks);
-    gate.open();
-    world.daemon().wait_log("disk I/O error");
-    let lifted = Command::new("prlimit")
-        .args(["--fsize=unlimited", "--pid", &world.daemon().id().to_string()])
-        .status();
-    if !lifted.is_ok_and(|status| status.success()) {
-        println!("there is no prlimit: the rest is skipped");
-        return;
-    }
-    goes_on(&world, talks);
-}
-
-#[test]
-fn a_read_only_disk_is_told_with_the_remedy() {
-    let Some(disk) = SmallDisk::mount("size=2m,ro") else {
-        return;
-    };
-    let mut world = World::stopped();
-    world.config.set("store.url", disk.url());
-    world.write_config();
-    let refused = world.cli(&["serve"]).exits(1).said();
-    for word in ["chatbridge.db", "Read-only file system"] {
-        assert!(refused.contains(word), "{word}: {refused}");
-    }
-}
-
-/// `SQLITE_BUSY` for longer than anybody waits, in the middle of everything: turns, sends and webhooks.
+/// `SQLITE_BUSY`, or a table that another session has locked, for longer than anybody waits, in the middle of
+/// everything: turns, sends and webhooks.
 #[test]
 fn a_database_that_another_process_holds_loses_nothing() {
     let mut talks = talks();
@@ -191,3 +133,56 @@ fn a_database_that_another_process_holds_loses_nothing() {
     lock.release();
     goes_on(&world, talks);
 }
+
+/// However many come, they are refused together, and not one after the other has waited: a platform waits seconds.
+#[test]
+fn what_comes_while_another_process_holds_the_database_is_refused_within_a_bound() {
+    let world = World::start();
+    world.still_works("before");
+    let lock = Lock::of(&world);
+    let mut talks: Vec<Talk> = (0..60).map(|n| Talk::new(n % 2 == 0, n)).collect();
+    say(&mut talks, "during");
+    let since = Instant::now();
+    deliver_all(&world, &mut talks);
+    assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
+    assert!(
+        talks.iter().all(|talk| talk.acknowledged.is_empty()),
+        "nothing was stored"
+    );
+    lock.release();
+    goes_on(&world, talks);
+}
+
+/// A database that a newer chatbridge has written is left as it is, by commands too.
+#[test]
+fn a_newer_database_is_touched_by_no_command() {
+    let mut world = World::start();
+    world.still_works("before");
+    world.wait_idle();
+    world.terminate();
+    pretend_newer(&world);
+    checkpoint(&world);
+    let file = world.home().join("chatbridge.db");
+    let holds = || match &world.database {
+        Some(database) => vec![database.count(FINGERPRINT)],
+        None => std::fs::read(&file).unwrap().into_iter().map(i64::from).collect(),
+    };
+    let before = holds();
+    for command in [
+        &["serve"][..],
+        &["migrate"],
+        &["threads", "list"],
+        &["threads", "pause", "slack/T1/D0MARK"],
+        &["dead", "list"],
+    ] {
+        let refused = world.cli(command).exits(1).said();
+        assert!(refused.contains("newer chatbridge"), "{command:?}: {refused}");
+    }
+    assert!(holds() == before, "it was changed");
+}
+
+/// A number that is another as soon as a row is.
+const FINGERPRINT: &str = "SELECT sum(hashtext(row))::bigint FROM (
+    SELECT t::text AS row FROM threads AS t UNION ALL SELECT m::text FROM messages AS m
+    UNION ALL SELECT d::text FROM deliveries AS d UNION ALL SELECT w::text FROM work AS w
+    UNION ALL SELECT x::text FROM _sqlx_migrations AS x) AS rows";

@@ -124,3 +124,10 @@ pub(crate) fn count_rows(world: &World, sql: &'static str) -> i64 {
     let counted: Vec<i64> = Connection::open(world).column(sql, sql);
     counted[0]
 }
+
+/// Changes rows, by what is written for the one database or the other.
+pub(crate) fn change_rows(world: &World, sqlite: &'static str, postgres: &'static str) {
+    let mut connection = Connection::open(world);
+    connection.execute("PRAGMA busy_timeout = 30000", "SELECT 1");
+    connection.execute(sqlite, postgres);
+}

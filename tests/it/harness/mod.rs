@@ -14,6 +14,7 @@ mod program;
 pub(crate) mod proxy;
 mod raw;
 mod self_test;
+pub(crate) mod server;
 mod sign;
 pub(crate) mod slack_door;
 mod slack_events;
@@ -37,7 +38,9 @@ pub(crate) use agent_stub::AgentStub;
 pub(crate) use browser::Browser;
 pub(crate) use config::Config;
 pub(crate) use daemon::Daemon;
-pub(crate) use database::{Lock, checkpoint, count_rows, pretend_newer, spread_over_a_day, waiting_work};
+pub(crate) use database::{
+    Lock, change_rows, checkpoint, count_rows, pretend_newer, spread_over_a_day, waiting_work,
+};
 pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;

@@ -21,19 +21,42 @@ pub(crate) fn server() -> Option<String> {
     address
 }
 
-/// A database that is gone when this is dropped.
+/// A database that is gone when this is dropped, or when its server is.
 pub(crate) struct Database {
     server: String,
     name: String,
+    /// Who works in it, where the server is there for this test alone.
+    owner: Option<&'static str>,
 }
 
 impl Database {
     /// A new, empty one; none if there is no server.
     pub(crate) fn new() -> Option<Self> {
         let server = server()?;
-        let name = format!("t{:016x}", rand::random::<u64>());
+        let name = named();
         administer(&server, format!("CREATE DATABASE {name} TEMPLATE template0"));
-        Some(Self { server, name })
+        Some(Self {
+            server,
+            name,
+            owner: None,
+        })
+    }
+
+    /// One of this user's on a server that is there for this test alone, in this tablespace.
+    pub(crate) fn at(server: String, owner: &'static str, tablespace: &str) -> Self {
+        let name = named();
+        let made = format!("CREATE DATABASE {name} TEMPLATE template0 OWNER {owner} TABLESPACE {tablespace}");
+        administer(&server, made);
+        Self {
+            server,
+            name,
+            owner: Some(owner),
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its address, as in `store.url`.
@@ -45,6 +68,9 @@ impl Database {
     pub(crate) fn url_at(&self, port: Option<u16>) -> String {
         let mut url = reqwest::Url::parse(&self.server).unwrap();
         url.set_path(&self.name);
+        if let Some(owner) = self.owner {
+            url.set_username(owner).unwrap();
+        }
         if let Some(port) = port {
             url.set_port(Some(port)).unwrap();
         }
@@ -97,6 +123,9 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        if self.owner.is_some() {
+            return;
+        }
         administer(
             &self.server,
             format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
@@ -104,7 +133,12 @@ impl Drop for Database {
     }
 }
 
-fn administer(url: &str, sql: String) {
+fn named() -> String {
+    format!("t{:016x}", rand::random::<u64>())
+}
+
+/// Carries out statements at this address.
+pub(crate) fn administer(url: &str, sql: String) {
     let options: PgConnectOptions = url.parse().unwrap();
     aside(async move {
         let mut conn: PgConnection = options.connect().await.unwrap();

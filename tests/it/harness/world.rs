@@ -140,6 +140,18 @@ impl World {
         }
     }
 
+    /// The stubs only, and this database.
+    pub(crate) fn on(database: Database) -> Self {
+        let mut world = Self::stopped();
+        world
+            .config
+            .set("store.url", database.url())
+            .set("store.lease", LEASE)
+            .set("store.secret_key", SECRET_KEY);
+        world.database = Some(database);
+        world
+    }
+
     /// The folder of the daemon's files.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()

@@ -1,5 +1,11 @@
-//! The real pipeline in this process: its clock is driven, its neighbours are the stubs, its database is a file.
+//! The real pipeline in this process: its clock is driven, its neighbours are the stubs, its database is a file or, in
+//! the run on PostgreSQL, a server's.
+//!
+//! There too the driven clock is the daemon's: what a real one reads off the server is passed over. Its leases are longer
+//! than any call of a history. What a crash leaves claimed is free when they end: the next time that time passes, it passes
+//! until then.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::thread;
@@ -10,20 +16,27 @@ use chatbridge::config;
 use chatbridge::domain::clock::ManualClock;
 use chatbridge::domain::{Clock, Time};
 use chatbridge::store::operator::{ThreadChange, ThreadDetail};
-use chatbridge::store::sqlite::{Mode, SqliteStore};
-use chatbridge::store::{Settings, Store};
+use chatbridge::store::{self, Mode, Store};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::harness::{
-    APP_SECRET, DEADLINE, Incoming, NUMBER, Person, SIGNING_SECRET, SlackEvent, World, post, slack_signature,
-    unix_now, waiting_work, webhook, whatsapp_signature,
+    APP_SECRET, DEADLINE, Incoming, NUMBER, Person, SIGNING_SECRET, SlackEvent, World, eventually, post,
+    slack_signature, unix_now, waiting_work, webhook, whatsapp_signature,
 };
 
 use super::model::is_slack;
 
 /// How much the clock moves at each look; more than any wait of the configuration in a few looks.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long the claims of the dead hold, where others could take them over: longer than the longest call.
+const LEASE: Duration = Duration::from_mins(40);
+
+/// How the operator's connections are called, and how the daemon's are.
+const OPERATOR: &str = "?application_name=operator";
+const DAEMONS: &str = "SELECT count(*) FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name = 'chatbridge'";
 
 /// A body that a platform delivered, and to whom.
 #[derive(Clone)]
@@ -39,7 +52,9 @@ pub(super) struct Bridge {
     /// A life: gone with all its tasks when it is dropped.
     life: Option<(Runtime, Running)>,
     /// The operator's, beside the daemon.
-    operator: (Runtime, SqliteStore),
+    operator: (Runtime, Arc<dyn Store>),
+    /// When the last leases of the dead end, where there are leases.
+    bereaved: Cell<Option<Time>>,
     /// What was written so far: time stamps differ by a millisecond at least, as no person is faster.
     made: u64,
 }
@@ -58,18 +73,17 @@ impl Bridge {
         )));
         let life = Some(begin(&world, &clock));
         let runtime = runtime(1);
-        let settings = Settings {
-            url: format!("sqlite://{}", world.home().join("chatbridge.db").display()),
-            ..Settings::default()
-        };
-        let store = runtime
-            .block_on(SqliteStore::open(&settings, Mode::Command))
-            .unwrap();
+        let mut settings = settings(&world).store;
+        if world.database.is_some() {
+            settings.url.push_str(OPERATOR);
+        }
+        let store = runtime.block_on(store::open(&settings, Mode::Command)).unwrap();
         Self {
             world,
             clock,
             life,
             operator: (runtime, store),
+            bereaved: Cell::new(None),
             made: 0,
         }
     }
@@ -79,6 +93,13 @@ impl Bridge {
         let (runtime, running) = self.life.take().unwrap();
         drop(running);
         runtime.shutdown_timeout(Duration::from_secs(5));
+        if let Some(database) = &self.world.database {
+            // What it had sent to the server may still be carried out.
+            eventually("its sessions to end", || {
+                (database.count(DAEMONS) == 0).then_some(())
+            });
+            self.bereaved.set(Some(self.clock.now().plus(LEASE + TICK)));
+        }
         self.life = Some(begin(&self.world, &self.clock));
     }
 
@@ -161,6 +182,9 @@ impl Bridge {
     /// Time goes on until at most so many messages and parts wait, or `until` holds.
     #[track_caller]
     pub(super) fn pass_until(&self, waiting: u64, until: impl Fn(&World) -> bool) {
+        if let Some(end) = self.bereaved.take() {
+            self.skip(end.since(self.clock.now()));
+        }
         let patience = Instant::now() + DEADLINE;
         let (runtime, store) = &self.operator;
         loop {
@@ -219,8 +243,7 @@ fn begin(world: &World, clock: &Arc<ManualClock>) -> (Runtime, Running) {
     let patience = Instant::now() + DEADLINE;
     loop {
         let runtime = runtime(2);
-        let environment = Vec::<(OsString, OsString)>::new();
-        let settings = config::parse("history", &world.config.to_toml(), environment).unwrap();
+        let settings = settings(world);
         let overrides = Overrides {
             clock: Some(clock.clone()),
             poll: Some(Duration::from_millis(10)),
@@ -238,6 +261,13 @@ fn begin(world: &World, clock: &Arc<ManualClock>) -> (Runtime, Running) {
             }
         }
     }
+}
+
+fn settings(world: &World) -> config::Settings {
+    let environment = Vec::<(OsString, OsString)>::new();
+    let mut settings = config::parse("history", &world.config.to_toml(), environment).unwrap();
+    settings.store.lease = LEASE;
+    settings
 }
 
 fn runtime(threads: usize) -> Runtime {

@@ -1,6 +1,6 @@
 //! Endurance: the same tests short in every run, and long by `tests/run --soak`, which sets `CHATBRIDGE_SOAK`.
 //!
-//! Each writes its figures into `soak.md` in cargo's target folder.
+//! Each writes its figures into `soak.md` in cargo's target folder. The long run plays them on SQLite and on PostgreSQL.
 
 mod endurance;
 mod fairness;
@@ -13,6 +13,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
+use crate::harness::postgres::on_postgres;
+
 /// One of two sizes: the usual run's, or the long one's.
 fn size<T>(short: T, long: T) -> T {
     if std::env::var_os("CHATBRIDGE_SOAK").is_some() {
@@ -24,7 +26,8 @@ fn size<T>(short: T, long: T) -> T {
 
 /// Writes figures down, for people, and says them.
 fn report(title: &str, since: Instant, figures: &[(&str, &dyn Display)]) {
-    let mut text = format!("\n## {title}\n\n| figure | |\n|---|---|\n");
+    let store = if on_postgres() { "PostgreSQL" } else { "SQLite" };
+    let mut text = format!("\n## {title}, on {store}\n\n| figure | |\n|---|---|\n");
     let took = format!("{} s", since.elapsed().as_secs());
     for (name, value) in figures.iter().chain(&[("duration", &took as &dyn Display)]) {
         writeln!(text, "| {name} | {value} |").unwrap();

@@ -108,7 +108,7 @@ const GOODBYES: &[Goodbye] = &[
 
 /// Reads a frame; none if it is not JSON.
 pub(super) fn read(frame: &Verified) -> Option<Frame> {
-    let mut body: Value = serde_json::from_slice(frame.bytes()).ok()?;
+    let mut body = crate::channel::json::read(frame.bytes())?;
     let kind = text(&body, "type").unwrap_or_default();
     let debug = |name: &str| {
         body.pointer(&format!("/debug_info/{name}"))

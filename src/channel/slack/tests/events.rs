@@ -377,7 +377,7 @@ fn what_lacks_the_least_is_malformed_and_acknowledged() {
         json!({"thread_ts": 5}),
         json!({"thread_ts": "never"}),
         json!({"channel": "C/1"}),
-        json!({"channel": "C\u{0}1"}),
+        json!({"channel": "C\u{1}1"}),
         json!({"user": ["U1"]}),
     ] {
         assert_eq!(dropped(&mention(&fields)), "malformed_event", "{fields}");

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::channel::json::sprinkled;
 
 /// Any JSON, biased towards what Slack's fields hold.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -129,4 +130,64 @@ fn recorded_webhooks_cut_short_are_malformed() {
             );
         }
     }
+}
+
+/// A database takes no NUL, and nobody means one: whatever holds it reads as if it held none, in words, ids and keys.
+#[test]
+fn a_nul_anywhere_is_as_good_as_none() {
+    let slack = slack(|settings| settings.feedback = true);
+    let mut bodies = seeds();
+    let edited = json!({"edited": {"user": "U1", "ts": "1766458029.000000"}});
+    bodies.push(mention(&edited));
+    bodies.extend(
+        recorded()
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, body)| serde_json::from_slice(&body).ok()),
+    );
+    let read = |body: &Value| format!("{:?}", post(&slack, body.to_string().as_bytes()));
+    for body in bodies {
+        let received = read(&sprinkled(&body));
+        assert!(!received.contains("\\0"), "{received}");
+        assert_eq!(received, read(&body), "{body}");
+    }
+    let fields = [
+        ("team_id", "T1"),
+        ("channel_id", "C1"),
+        ("user_id", "U1"),
+        ("command", "/ask"),
+        ("text", "where is it?"),
+        ("response_url", "https://hooks.slack.com/commands/T1/1/x"),
+        ("trigger_id", "1.2.x"),
+    ];
+    let payload = json!({"type": "block_actions", "team": {"id": "T1"}, "user": {"id": "U1"}, "channel": {"id": "C1"},
+        "trigger_id": "1.2.x", "actions": [{"action_id": "feedback", "value": "x", "action_ts": "1.2"}]});
+    for text in ["where is it?", "reset", "help"] {
+        let mut forms = [String::new(), String::new()];
+        for (name, value) in fields {
+            let value = if name == "text" { text } else { value };
+            let value = value
+                .replace('/', "%2F")
+                .replace(' ', "+")
+                .replace('?', "%3F")
+                .replace(':', "%3A");
+            forms[0].push_str(&[name, "=", &value, "&"].concat());
+            forms[1].push_str(&[name, "=%00", &value, "%00&"].concat());
+        }
+        let [plain, with] =
+            forms.map(|form| format!("{:?}", post_to(&slack, super::super::COMMANDS, form.as_bytes())));
+        assert!(!with.contains("\\0") && !plain.contains("arrivals: []"), "{with}");
+        assert_eq!(with, plain);
+    }
+    let pressed = |payload: &Value| {
+        let mut form = reqwest::Url::parse("http://form.invalid/").unwrap();
+        form.query_pairs_mut()
+            .append_pair("payload", &payload.to_string());
+        let body = form.query().unwrap().to_owned();
+        format!(
+            "{:?}",
+            post_to(&slack, super::super::INTERACTIVITY, body.as_bytes())
+        )
+    };
+    assert_eq!(pressed(&sprinkled(&payload)), pressed(&payload));
 }

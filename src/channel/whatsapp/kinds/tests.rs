@@ -15,7 +15,7 @@ fn words_are_read_from_every_kind_that_has_some() {
     let button = json!({"type": "button_reply", "button_reply": {"id": "1", "title": "Yes"}});
     let list = json!({"type": "list_reply", "list_reply": {"id": "1", "title": "Row", "description": "d"}});
     for (message, expected) in [
-        (json!({"type": "text", "text": {"body": " Hi\u{0} "}}), "Hi"),
+        (json!({"type": "text", "text": {"body": " Hi "}}), "Hi"),
         (json!({"type": "text", "text": {"body": " \n"}}), ""),
         (json!({"type": "interactive", "interactive": button}), "Yes"),
         (json!({"type": "interactive", "interactive": list}), "Row"),

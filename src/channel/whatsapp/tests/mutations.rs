@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::webhooks::{inbound, message};
 use super::*;
+use crate::channel::json::sprinkled;
 use crate::domain::message::Arrival;
 
 /// A webhook with one item of every sort.
@@ -57,6 +58,24 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<String>().prop_map(Value::from),
         "[A-Z]{2}\\.[0-9]{1,5}|[0-9]{5,12}|sent|system|text|9{20}".prop_map(Value::from),
     ]
+}
+
+/// A database takes no NUL, and nobody means one: whatever holds it reads as if it held none, in words, ids and keys.
+#[test]
+fn a_nul_anywhere_is_as_good_as_none() {
+    let (channel, _) = build(settings());
+    let read = |body: &Value| format!("{:?}", post(&*channel, body.to_string().as_bytes()));
+    let flow = json!({"id": "6", "from": "16505551234", "type": "interactive", "timestamp": "1790812700",
+        "interactive": {"type": "nfm_reply", "nfm_reply": {"name": "flow",
+            "response_json": "{\"size\\u0000\":\"4\\u00002\"}"}}});
+    for body in [everything(), webhook(&json!({"messages": [flow]}))] {
+        let received = read(&sprinkled(&body));
+        assert!(
+            received.contains("Message(") && !received.contains("\\0"),
+            "{received}"
+        );
+        assert_eq!(received, read(&body));
+    }
 }
 
 proptest! {
