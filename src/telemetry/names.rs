@@ -132,7 +132,7 @@ pub(super) const METRICS: &[(Kind, &str, Unit, &str)] = &[
         Counter,
         SENDS_UNKNOWN,
         Unit::Count,
-        "Deliveries of which nobody knew whether they were sent, by channel and how that ended (resent: a person may have got it twice).",
+        "Deliveries of which nobody knew whether they were sent, by channel and how that ended (absent: the platform does not have it; resent: nothing could tell, a person may have got it twice).",
     ),
     (
         Counter,

@@ -229,7 +229,8 @@ impl Delivery {
                 look_at: now.plus(wait),
                 code: "unknown".into(),
             },
-            LookUp::Absent | LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now),
+            LookUp::Absent => self.resend(claim, channel, now, true),
+            LookUp::Unknowable(UnknownPolicy::Resend) => self.resend(claim, channel, now, false),
             LookUp::Unknowable(UnknownPolicy::Park) => {
                 super::tally::unknown(channel.name(), "parked");
                 count(channel.name(), "dead");
@@ -242,8 +243,9 @@ impl Delivery {
         })
     }
 
-    /// The attempts of a part that keeps getting lost end too.
-    fn resend(&self, claim: &SendClaim, channel: &dyn Channel, now: Time) -> SendOutcome {
+    /// The attempts of a part that keeps getting lost end too. What the platform was asked about and does not have can
+    /// be there twice in no case; only the rest is counted as sent again without knowing.
+    fn resend(&self, claim: &SendClaim, channel: &dyn Channel, now: Time, absent: bool) -> SendOutcome {
         if self.parts.retry.delivery.after(claim.attempt, None).is_none() {
             count(channel.name(), "dead");
             let reason = "the platform took none of the attempts";
@@ -252,8 +254,13 @@ impl Delivery {
                 reason: reason.into(),
             };
         }
-        warn!(delivery = %claim.delivery, "it is sent again");
-        super::tally::unknown(channel.name(), "resent");
+        if absent {
+            info!(delivery = %claim.delivery, attempt = claim.attempt, "it is not where it was to be sent: it is sent again");
+            super::tally::unknown(channel.name(), "absent");
+        } else {
+            warn!(delivery = %claim.delivery, attempt = claim.attempt, "nothing can tell whether it arrived: it is sent again");
+            super::tally::unknown(channel.name(), "resent");
+        }
         SendOutcome::Again {
             at: now,
             counts: true,

@@ -13,7 +13,7 @@ const TURN_OUTCOMES: [&str; 4] = ["answered", "retried", "held", "dead"];
 /// What may become of a part.
 const DELIVERY_OUTCOMES: [&str; 6] = ["sent", "retried", "paused", "held", "unknown", "dead"];
 /// How an unclear send may end.
-const RESOLUTIONS: [&str; 3] = ["found", "resent", "parked"];
+const RESOLUTIONS: [&str; 4] = ["found", "absent", "resent", "parked"];
 
 /// Begins to count for these channels.
 pub(super) fn begin(channels: &[Arc<dyn Channel>]) {

@@ -38,6 +38,18 @@ fn assert_unknown(world: &World, channel: &str, resolution: &str, count: usize) 
     assert_eq!(found, count, "{channel} {resolution}: {metrics}");
 }
 
+/// What Slack does not have never was there: it is sent, and nobody can have got it twice.
+#[test]
+fn what_was_looked_for_and_is_not_there_is_sent_and_counted_apart() {
+    let world = World::start();
+    world.slack.fault("chat.postMessage", 1, Fault::Close);
+    world.slack(&SlackEvent::dm("D1", "lost"));
+    world.slack.wait_post("echo: lost");
+    world.wait_idle();
+    assert_unknown(&world, "slack", "absent", 1);
+    assert_unknown(&world, "slack", "resent", 0);
+}
+
 /// openclaw#22780: posts that Slack had taken were sent again.
 #[test]
 fn openclaw_22780_slack_took_it_without_saying_so_and_it_is_not_posted_twice() {

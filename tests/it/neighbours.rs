@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Call, Counted, Fault, Figures, Talk, World, dead_letters, deliver_all, deliver_twice, eventually,
-    judge, wait_all_answered,
+    Answer, Call, Fault, Figures, Talk, World, dead_letters, deliver_all, deliver_twice, eventually, judge,
+    wait_all_answered,
 };
 
 /// No honest answer comes near it, and none of it may be kept.
@@ -81,7 +81,7 @@ fn play(slack: bool, cases: Vec<Case>, misbehave: impl Fn(&World, &'static str, 
     }
     deliver_twice(&world, &mut talks);
     world.wait_idle();
-    let figures = judge(&world, &talks, &[], Counted::by(&world));
+    let figures = judge(&world, &talks, &[]);
     println!("{figures:?}");
     world.still_works("afterwards");
     (world, figures)
@@ -221,7 +221,7 @@ fn a_tls_error_loses_nothing() {
     replay(&world, &dead);
     let names = ["slack-asks.".to_owned(), "whatsapp-asks.".to_owned()];
     wait_all_answered(&world, &names);
-    judge(&world, &talks, &[], Counted::by(&world));
+    judge(&world, &talks, &[]);
 }
 
 fn replay(world: &World, letters: &[Value]) {

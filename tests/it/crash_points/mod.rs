@@ -11,7 +11,7 @@ use std::process::Command;
 use chatbridge::crash_point::{ALL, Deed};
 
 use crate::harness::postgres::on_postgres;
-use crate::harness::{Counted, Figures, World, deliver_twice, judge, wait_all_answered};
+use crate::harness::{Figures, World, deliver_twice, judge, wait_all_answered};
 use scenes::{Dies, Scene, scene};
 
 /// How the process ends at a crash point.
@@ -78,7 +78,7 @@ fn crash_at(point: &str, scene: Scene) -> Figures {
     let mut names: Vec<String> = talks.iter().flat_map(|talk| talk.acknowledged.clone()).collect();
     names.retain(|name| !given_up(name));
     wait_all_answered(&world, &names);
-    judge(&world, &talks, scene.given_up, Counted::by(&world))
+    judge(&world, &talks, scene.given_up)
 }
 
 /// Runs a command to its death at the point.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{say, talks};
 use crate::harness::{
-    Counted, SlackEvent, World, checkpoint, deliver_all, deliver_twice, eventually, judge, wait_all_answered,
+    SlackEvent, World, checkpoint, deliver_all, deliver_twice, eventually, judge, wait_all_answered,
 };
 
 /// Overwrites the database from the second page on.
@@ -54,7 +54,7 @@ fn a_damaged_database_is_refused_at_the_start_and_a_restored_one_goes_on() {
     world.launch();
     deliver_twice(&world, &mut talks);
     world.wait_idle();
-    judge(&world, &talks, &[], Counted::by(&world));
+    judge(&world, &talks, &[]);
 }
 
 /// Damage that comes to light while it serves: 503, never a false 200, and the words say what to do.

@@ -13,8 +13,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Counted, Fault, Gate, Lock, SlackEvent, Talk, World, checkpoint, deliver_all, deliver_twice, eventually,
-    judge, pretend_newer, wait_all_answered,
+    Fault, Gate, Lock, SlackEvent, Talk, World, checkpoint, deliver_all, deliver_twice, eventually, judge,
+    pretend_newer, wait_all_answered,
 };
 
 /// A disk of a few megabytes, if this user may mount one. It is gone when dropped.
@@ -88,7 +88,7 @@ fn goes_on(world: &World, mut talks: Vec<Talk>) {
     deliver_twice(world, &mut talks);
     let names: Vec<String> = talks.iter().flat_map(|talk| talk.acknowledged.clone()).collect();
     wait_all_answered(world, &names);
-    let figures = judge(world, &talks, &[], Counted::by(world));
+    let figures = judge(world, &talks, &[]);
     assert_eq!((figures.twice, figures.asked_twice), (0, 0));
     eventually("/readyz to be well again", || {
         (world.get("/readyz").status == 200).then_some(())

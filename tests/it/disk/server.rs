@@ -11,9 +11,7 @@ use rand::{RngExt, SeedableRng};
 use super::{SmallDisk, ask, goes_on, say, talks, until_refused};
 use crate::harness::postgres::Database;
 use crate::harness::server::{Server, give};
-use crate::harness::{
-    Counted, Talk, World, deliver_all, deliver_twice, eventually, judge, seed, wait_all_answered,
-};
+use crate::harness::{Talk, World, deliver_all, deliver_twice, eventually, judge, seed, wait_all_answered};
 
 /// What the log says where an answer comes that cannot be stored.
 const WAITS: &str = "the outcome of a turn cannot be stored yet";
@@ -167,7 +165,7 @@ fn whatever_moment_the_server_is_killed_at_nothing_is_lost() {
     let names: Vec<String> = talks.iter().flat_map(|talk| talk.acknowledged.clone()).collect();
     assert!(names.len() > 50, "only {} messages: no load", names.len());
     wait_all_answered(&world, &names);
-    println!("{:?}", judge(&world, &talks, &[], Counted::by(&world)));
+    println!("{:?}", judge(&world, &talks, &[]));
 }
 
 /// A person writes, and the platform delivers until it is thanked.

@@ -25,6 +25,16 @@ impl Config {
         self
     }
 
+    /// What `section.key` is set to; null if it is not.
+    pub(crate) fn get(&self, key: &str) -> Value {
+        let (section, key) = key.split_once('.').unwrap();
+        let section = self.sections.get(section);
+        section
+            .and_then(|keys| keys.get(key))
+            .cloned()
+            .unwrap_or_default()
+    }
+
     /// Leaves `section.key` out.
     pub(crate) fn unset(&mut self, key: &str) -> &mut Self {
         let (section, key) = key.split_once('.').unwrap();

@@ -1,5 +1,6 @@
 //! The daemon's database, touched from outside: as a careless operator or a later version would.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
@@ -21,7 +22,7 @@ impl Connection {
             let options: PgConnectOptions = database.url().parse().unwrap();
             return Self::Postgres(runtime().block_on(options.connect()).unwrap());
         }
-        let options = SqliteConnectOptions::new().filename(world.home().join("chatbridge.db"));
+        let options: SqliteConnectOptions = world.config.get("store.url").as_str().unwrap().parse().unwrap();
         Self::Sqlite(runtime().block_on(options.connect()).unwrap())
     }
 
@@ -117,6 +118,19 @@ pub(crate) fn checkpoint(world: &World) {
     connection.execute("PRAGMA busy_timeout = 30000", "SELECT 1");
     connection.execute(change, change);
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)", "SELECT 1");
+}
+
+/// How often each delivery was attempted, as the database has it; those that were attempted at all.
+pub(crate) fn recorded_attempts(world: &World) -> HashMap<String, u64> {
+    let mut connection = Connection::open(world);
+    let sql = "SELECT thread_id || '.d' || part || ' ' || attempts FROM deliveries WHERE attempts > 0";
+    let rows: Vec<String> = connection.column(sql, sql);
+    rows.iter()
+        .map(|row| {
+            let (delivery, attempts) = row.split_once(' ').unwrap();
+            (delivery.to_owned(), attempts.parse().unwrap())
+        })
+        .collect()
 }
 
 /// A number that the database tells.

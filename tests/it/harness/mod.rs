@@ -13,6 +13,7 @@ pub(crate) mod postgres;
 mod program;
 pub(crate) mod proxy;
 mod raw;
+mod resends;
 mod self_test;
 pub(crate) mod server;
 mod sign;
@@ -39,7 +40,8 @@ pub(crate) use browser::Browser;
 pub(crate) use config::Config;
 pub(crate) use daemon::Daemon;
 pub(crate) use database::{
-    Lock, change_rows, checkpoint, count_rows, pretend_newer, spread_over_a_day, waiting_work,
+    Lock, change_rows, checkpoint, count_rows, pretend_newer, recorded_attempts, spread_over_a_day,
+    waiting_work,
 };
 pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
@@ -55,7 +57,7 @@ pub(crate) use slack_stub::{SlackStub, unescape};
 pub(crate) use stub::{Answer, Call, Fault, Gate};
 pub(crate) use talks::{Talk, deliver_all, deliver_twice};
 pub(crate) use traffic::{Webhook, replies, said, seed, wait_all_answered};
-pub(crate) use verdict::{Counted, Figures, dead_letters, judge};
+pub(crate) use verdict::{Figures, dead_letters, judge};
 pub(crate) use web::{Page, Reply, browse, get, post, submit, try_browse};
 pub(crate) use whatsapp_webhooks::{Incoming, Person, Status, batch, echo, webhook};
 pub(crate) use world::{

@@ -57,6 +57,8 @@ pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) ->
 pub(crate) struct World {
     // Before the stubs, so that it is gone first.
     daemon: Option<Daemon>,
+    /// What the daemons of earlier lives said.
+    earlier: Vec<String>,
     /// Slack.
     pub(crate) slack: SlackStub,
     /// Meta.
@@ -131,6 +133,7 @@ impl World {
         }
         Self {
             daemon: None,
+            earlier: Vec::new(),
             slack,
             meta,
             agent,
@@ -170,6 +173,7 @@ impl World {
     /// Starts the daemon.
     #[track_caller]
     pub(crate) fn launch(&mut self) {
+        self.bury();
         let file = self.write_config();
         self.daemon = Some(Daemon::start(self.home(), &file, &self.config));
     }
@@ -187,11 +191,27 @@ impl World {
     /// Starts the daemon where it may die at once. Returns how it ended if it did.
     #[track_caller]
     pub(crate) fn try_launch(&mut self) -> Option<ExitStatus> {
+        self.bury();
         let file = self.write_config();
         let mut daemon = Daemon::begin(self.home(), &file, &self.config);
         let ended = daemon.wait_up();
         self.daemon = Some(daemon);
         ended
+    }
+
+    /// Keeps what the daemon before said to its end.
+    fn bury(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill9();
+            self.earlier.push(daemon.log());
+        }
+    }
+
+    /// What the daemon said in all its lives, the present one last.
+    pub(crate) fn logs(&self) -> Vec<String> {
+        let mut logs = self.earlier.clone();
+        logs.extend(self.daemon.as_ref().map(Daemon::log));
+        logs
     }
 
     /// The running daemon.

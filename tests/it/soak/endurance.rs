@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{report, size};
-use crate::harness::{Counted, Talk, World, count_rows, eventually, judge, wait_all_answered};
+use crate::harness::{Talk, World, count_rows, eventually, judge, wait_all_answered};
 
 /// So many people write, half of them on each platform.
 const PEOPLE: usize = 120;
@@ -63,7 +63,7 @@ fn a_days_traffic_leaves_memory_files_and_log_flat() {
     println!("{looks:#?}");
     let names: Vec<String> = talks.iter().flat_map(|talk| talk.acknowledged.clone()).collect();
     wait_all_answered(&world, &names);
-    let figures = judge(&world, &talks, &[], Counted::by(&world));
+    let figures = judge(&world, &talks, &[]);
     let (early, last) = (looks[PARTS / 2 - 1], looks[PARTS - 1]);
     let most_early = looks[..PARTS / 2].iter().map(|look| look.memory).max().unwrap();
     let most_late = looks[PARTS / 2..].iter().map(|look| look.memory).max().unwrap();
