@@ -1,11 +1,14 @@
 //! A daemon goes on where another stopped, on another database.
 
+use chatbridge::store::Settings;
+use chatbridge::store::moving::Move;
 use serde_json::{Value, json};
 
 use super::{Target, moved, rows, url_of};
 use crate::harness::postgres::on_postgres;
 use crate::harness::{
-    Call, Counted, Fault, Talk, World, dead_letters, deliver_all, eventually, judge, wait_all_answered,
+    Call, Counted, Fault, Talk, Webhook, World, dead_letters, deliver_all, eventually, judge,
+    wait_all_answered,
 };
 
 /// The message that the agent never answers.
@@ -129,6 +132,48 @@ fn a_store_goes_on_on_a_server() {
     let mut world = World::stopped();
     let back = Target::file(world.home(), "back.db");
     there_and_back(&mut world, to, back);
+}
+
+/// A daemon or a command that nobody thought of acknowledges nothing that would be left behind.
+#[test]
+fn nobody_writes_in_the_source_meanwhile() {
+    let mut world = World::stopped();
+    let to = Target::file(world.home(), "other.db");
+    let from = url_of(&world);
+    if on_postgres() {
+        // By another name its connections are not noticed.
+        let url = format!("{from}?application_name=unseen");
+        world.config.set("store.url", url);
+    }
+    world.launch();
+    world.still_works("before");
+    world.wait_idle();
+    if !on_postgres() {
+        world.terminate();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let settings = |url: &str| Settings {
+        url: url.to_owned(),
+        ..Settings::default()
+    };
+    let moving = runtime.block_on(Move::open(&settings(&from), &settings(&to.url)));
+    let moving = moving.unwrap();
+    let webhook = Webhook::new(true, 9, "meanwhile.");
+    if on_postgres() {
+        assert!(!webhook.deliver(&world), "acknowledged, and not moved");
+    }
+    world.cli(&["threads", "pause", "slack/T1/D001"]).exits(1);
+    runtime.block_on(moving.run(&mut |_| {})).unwrap();
+    world.cli(&["threads", "pause", "slack/T1/D001"]).exits(0);
+    if on_postgres() {
+        eventually("webhooks to be taken again", || {
+            webhook.deliver(&world).then_some(())
+        });
+        world.slack.wait_post("meanwhile.");
+    }
 }
 
 /// Killed while questions and parts were under way: the next daemon looks what came of them, on whatever database.
