@@ -37,6 +37,7 @@ mod commands;
 mod complaints;
 mod console;
 mod console_door;
+mod console_erase;
 mod crash;
 #[cfg(debug_assertions)]
 mod crash_points;
