@@ -57,6 +57,7 @@ mod operator;
 mod pictures;
 mod playground;
 mod privacy;
+mod progress;
 mod promises;
 mod replicas;
 mod second_opinion;

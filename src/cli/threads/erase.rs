@@ -6,6 +6,7 @@ use serde_json::json;
 use super::unknown;
 use crate::cli::confirm::confirmed;
 use crate::cli::output;
+use crate::cli::progress::{self, Progress};
 use crate::store::Store;
 use crate::store::privacy::{AuditLine, Erased, Erasure, Traces, plain_name};
 
@@ -42,13 +43,16 @@ impl Erase {
             return Err(anyhow!("nothing is erased"));
         }
         let mut erased = Vec::with_capacity(threads.len() + 1);
+        let mut progress = Progress::new("erasing", threads.len());
         for thread in threads {
             erased.extend(
                 store
                     .erase(Erasure::Thread(thread), crate::cli::now(store))
                     .await?,
             );
+            progress.step();
         }
+        drop(progress);
         if let Some(person) = person {
             let elsewhere = store
                 .erase(Erasure::Person(person), crate::cli::now(store))
@@ -61,7 +65,8 @@ impl Erase {
             }
         }
         // Erased it is already: what the files still hold must be told of in any case.
-        let traces = store.clear(crate::cli::now(store)).await;
+        let clear = store.clear(crate::cli::now(store));
+        let traces = progress::waiting("removing the last traces from the database's files", clear).await;
         let words = if json {
             output::json(&json!({"erased": erased, "traces": traces.as_ref().unwrap_or(&Traces::Left)}))
         } else {
