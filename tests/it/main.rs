@@ -46,6 +46,7 @@ mod demo;
 mod dependencies;
 mod deploying;
 mod disk;
+mod documents;
 mod fixtures;
 mod floors;
 mod harness;
