@@ -34,7 +34,7 @@ const ASSETS: [(&str, &str, &str); 3] = [
     (
         "/console/assets/console.css",
         "text/css; charset=utf-8",
-        include_str!("assets/console.css"),
+        concat!(include_str!("../page.css"), include_str!("assets/console.css")),
     ),
     (
         "/console/assets/console.js",
