@@ -1,7 +1,7 @@
 //! The documents hang together: each link leads to a file that is there, and to a heading that stands in it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -96,6 +96,28 @@ fn every_link_in_the_documents_leads_somewhere() {
         "links that lead nowhere:\n  {}",
         lost.join("\n  ")
     );
+}
+
+#[test]
+fn every_picture_is_shown_somewhere() {
+    let texts: Vec<String> = documents()
+        .iter()
+        .map(|document| std::fs::read_to_string(document).unwrap())
+        .collect();
+    for picture in std::fs::read_dir(root().join("docs/images")).unwrap() {
+        let path = picture.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "png") {
+            let name = file_name(&path);
+            assert!(
+                texts.iter().any(|text| text.contains(&name)),
+                "{name} is shown nowhere"
+            );
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
 #[test]

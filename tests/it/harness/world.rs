@@ -158,8 +158,9 @@ impl World {
     /// Starts the daemon.
     #[track_caller]
     pub(crate) fn launch(&mut self) {
-        let file = self.write_config();
-        self.daemon = Some(Daemon::start(self.home(), &file, &self.config));
+        self.write_config();
+        // Named from its folder, so that no page shows a folder of this machine.
+        self.daemon = Some(Daemon::start(self.home(), "chatbridge.toml", &self.config));
     }
 
     /// Another daemon on the same database, between the same stubs; with a changed configuration.
