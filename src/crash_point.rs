@@ -41,6 +41,8 @@ pub enum Deed {
     Purge,
     /// The commit that keeps or removes an installation.
     Install,
+    /// The commit of rows that are moved into another database.
+    Move,
     /// A question to the agent.
     Ask,
     /// A look at the agent for an answer that may be there.
@@ -55,7 +57,7 @@ pub enum Deed {
 
 /// All deeds, and how the variable names them.
 #[cfg(debug_assertions)]
-pub const ALL: [(Deed, &str); 20] = [
+pub const ALL: [(Deed, &str); 21] = [
     (Deed::Migrate, "migrate"),
     (Deed::Recover, "recover"),
     (Deed::Accept, "accept"),
@@ -71,6 +73,7 @@ pub const ALL: [(Deed, &str); 20] = [
     (Deed::Replay, "replay"),
     (Deed::Purge, "purge"),
     (Deed::Install, "install"),
+    (Deed::Move, "move"),
     (Deed::Ask, "ask"),
     (Deed::LookForAnswer, "look_for_answer"),
     (Deed::Send, "send"),

@@ -1,7 +1,7 @@
 //! What the bridge does in a second, and what it adds to the agent's own time.
 //!
 //! `cargo bench` runs `accept`, `answer`, `latency` and `memory`; a name behind `--` runs that part alone. What takes long
-//! or installs something runs only when it is named: `startup`, `growth`, `rivals` (or `rivals-slack`, `rivals-whatsapp`). Everything runs on this machine: the
+//! or installs something runs only when it is named: `startup`, `growth`, `day`, `replicas`, `rivals` (or `rivals-slack`, `rivals-whatsapp`). Everything runs on this machine: the
 //! load, the stubs of agent and platform, and the server, which is a process of its own. What is compared runs in turn,
 //! several times, and the medians count, because machines drift.
 
@@ -13,12 +13,14 @@
 )]
 
 mod contest;
+mod day;
 mod events;
 mod growth;
 mod install;
 mod load;
 mod memory_store;
 mod processes;
+mod replicas;
 mod report;
 mod rivals;
 mod servers;
@@ -78,6 +80,12 @@ fn main() {
         }
         if wanted.contains(&"growth") {
             growth::growth().await;
+        }
+        if wanted.contains(&"day") {
+            day::day().await;
+        }
+        if wanted.contains(&"replicas") {
+            replicas::replicas().await;
         }
         for (name, platform) in [
             ("rivals-slack", Platform::Slack),

@@ -64,3 +64,8 @@ fn stat(pid: u32) -> Option<Stat> {
         pages: fields.get(24 - 3)?.parse().ok()?,
     })
 }
+
+/// Files and connections that a process has open.
+pub(crate) fn open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}

@@ -48,6 +48,8 @@ pub(crate) enum Kind {
 pub(crate) struct Server {
     /// Its public listener.
     pub(crate) address: SocketAddr,
+    /// Its admin listener, if it is the real binary.
+    pub(crate) admin: Option<SocketAddr>,
     process: Child,
     _folder: tempfile::TempDir,
 }
@@ -66,18 +68,24 @@ impl Server {
     /// Starts one on a new database and waits until it listens.
     pub(crate) async fn start(kind: Kind, stubs: &Stubs) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("bench.db");
-        Self::start_in(kind, stubs, folder, &database).await
+        let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+        Self::start_in(kind, stubs, folder, &url).await
     }
 
     /// Starts one on this database and waits until it listens.
     pub(crate) async fn start_on(kind: Kind, stubs: &Stubs, database: &Path) -> Self {
-        Self::start_in(kind, stubs, tempfile::tempdir().unwrap(), database).await
+        let url = format!("sqlite://{}", database.display());
+        Self::start_in(kind, stubs, tempfile::tempdir().unwrap(), &url).await
     }
 
-    async fn start_in(kind: Kind, stubs: &Stubs, folder: tempfile::TempDir, database: &Path) -> Self {
+    /// Starts one on the database of this address and waits until it listens.
+    pub(crate) async fn start_with_url(kind: Kind, stubs: &Stubs, url: &str) -> Self {
+        Self::start_in(kind, stubs, tempfile::tempdir().unwrap(), url).await
+    }
+
+    async fn start_in(kind: Kind, stubs: &Stubs, folder: tempfile::TempDir, url: &str) -> Self {
         let file = folder.path().join("bench.toml");
-        std::fs::write(&file, settings(kind, stubs, database)).unwrap();
+        std::fs::write(&file, settings(kind, stubs, url)).unwrap();
         let mut command = match kind {
             Kind::Accept | Kind::Durable => Command::new(env!("CARGO_BIN_EXE_chatbridge")),
             _ => Command::new(std::env::current_exe().unwrap()),
@@ -92,10 +100,11 @@ impl Server {
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = address(lines);
+        let (admin, address) = addresses(lines);
         tokio::time::sleep(Self::SETTLING).await;
         Self {
             address,
+            admin,
             process,
             _folder: folder,
         }
@@ -105,23 +114,40 @@ impl Server {
     pub(crate) fn resident(&self) -> f64 {
         processes::usage(self.process.id()).resident
     }
+
+    /// Files and connections that it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        processes::open_files(self.process.id())
+    }
 }
 
-/// The address in the line that tells of the public listener; the rest is read and dropped in the background.
-fn address(mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static) -> SocketAddr {
+/// The addresses in the lines that tell of the listeners, the public one last; the rest is read and dropped in the
+/// background.
+fn addresses(
+    mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static,
+) -> (Option<SocketAddr>, SocketAddr) {
+    let mut admin = None;
+    let mut public = None;
     for line in &mut lines {
         let line = line.unwrap();
-        if let Some(json) = serde_json::from_str::<serde_json::Value>(&line).ok()
-            && json["message"] == "public listener"
-        {
+        let Ok(json) = serde_json::from_str::<serde_json::Value>(&line) else {
+            continue;
+        };
+        let listens = |name: &str| json["message"] == name;
+        if listens("admin listener") {
+            admin = json["address"].as_str().map(|address| address.parse().unwrap());
+        } else if listens("public listener") {
+            public = json["address"].as_str().map(|address| address.parse().unwrap());
+        }
+        if let Some(public) = public.filter(|_| admin.is_some() || json["target"].is_null()) {
             std::thread::spawn(move || lines.for_each(drop));
-            return json["address"].as_str().unwrap().parse().unwrap();
+            return (admin, public);
         }
     }
     panic!("the server ended before it listened")
 }
 
-fn settings(kind: Kind, stubs: &Stubs, database: &Path) -> String {
+fn settings(kind: Kind, stubs: &Stubs, url: &str) -> String {
     let stub = stubs.address;
     let key = if matches!(kind, Kind::Durable | Kind::NoStore) {
         "api_key = \"key\"\n"
@@ -130,9 +156,8 @@ fn settings(kind: Kind, stubs: &Stubs, database: &Path) -> String {
     };
     format!(
         "[server]\nbind = \"127.0.0.1:0\"\n[admin]\nbind = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n\
-         [store]\nurl = \"sqlite://{}\"\n[agent]\nbase_url = \"http://{stub}\"\nagent_id = \"agent\"\n{key}\
-         [slack]\nsigning_secret = \"{SECRET}\"\nbot_token = \"xoxb-1\"\napi_base = \"http://{stub}/api\"\npace = \"0s\"\n",
-        database.display()
+         [store]\nurl = \"{url}\"\n[agent]\nbase_url = \"http://{stub}\"\nagent_id = \"agent\"\n{key}\
+         [slack]\nsigning_secret = \"{SECRET}\"\nbot_token = \"xoxb-1\"\napi_base = \"http://{stub}/api\"\npace = \"0s\"\n"
     )
 }
 

@@ -53,7 +53,7 @@ enum Command {
     Demo(demo::Args),
     /// Send a signed event, as a platform would, to a running daemon.
     Simulate(simulate::Args),
-    /// Bring the database up to date.
+    /// Bring the database up to date, or move it into another.
     Migrate(migrate::Args),
     /// Copy the database while the daemon runs.
     Backup(backup::Args),
@@ -240,6 +240,12 @@ mod tests {
             refused(&["dead", "replay", "some-id", "--all"]),
             ErrorKind::ArgumentConflict
         );
+        for half in ["--from", "--to"] {
+            assert_eq!(
+                refused(&["migrate", half, "sqlite://a.db"]),
+                ErrorKind::MissingRequiredArgument
+            );
+        }
         assert_eq!(refused(&["serve", "--port", "1"]), ErrorKind::UnknownArgument);
     }
 

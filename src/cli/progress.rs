@@ -1,5 +1,5 @@
 //! What a terminal shows while something takes long. Elsewhere it shows nothing, so that nothing is in the way of pipes
-//! and logs.
+//! and logs; only what may take hours prints a line now and then.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the line is drawn anew.
 const REDRAW: Duration = Duration::from_millis(100);
+/// How often a line is printed where there is no terminal.
+const LINE: Duration = Duration::from_secs(10);
 /// How wide the bar is, in columns.
 const WIDTH: usize = 24;
 
@@ -17,6 +19,10 @@ pub(super) struct Progress {
     what: &'static str,
     total: usize,
     done: usize,
+    /// How much was done when it began.
+    before: usize,
+    /// What is counted, where it may take so long that lines are printed too.
+    unit: Option<&'static str>,
     began: Instant,
     drawn: Option<Instant>,
     terminal: bool,
@@ -29,30 +35,72 @@ impl Progress {
             what,
             total,
             done: 0,
+            before: 0,
+            unit: None,
             began: Instant::now(),
             drawn: None,
             terminal: shows(),
         }
     }
 
+    /// A bar for so many rows, of which some were there before.
+    pub(super) fn of_rows(what: &'static str, before: usize, total: usize) -> Self {
+        Self {
+            before,
+            unit: Some("rows"),
+            ..Self::new(what, total)
+        }
+    }
+
     /// One step is done.
     pub(super) fn step(&mut self) {
-        self.done += 1;
+        self.reach(self.done + 1);
+    }
+
+    /// So much is done.
+    pub(super) fn reach(&mut self, done: usize) {
+        self.done = done;
         let now = Instant::now();
-        let due = self.drawn.map_or(self.began + PATIENCE, |drawn| drawn + REDRAW);
-        if self.terminal && now >= due {
-            self.drawn = Some(now);
-            draw(
-                &mut io::stderr(),
-                &bar(self.what, self.done, self.total, now - self.began),
-            );
+        let (first, again) = if self.terminal {
+            (PATIENCE, REDRAW)
+        } else {
+            (LINE, LINE)
+        };
+        let due = self.drawn.map_or(self.began + first, |drawn| drawn + again);
+        if now < due || !(self.terminal || self.unit.is_some()) {
+            return;
         }
+        self.drawn = Some(now);
+        let far = self.far(now - self.began);
+        if self.terminal {
+            let line = format!("{} {} {far}", self.what, bar(self.done, self.total));
+            draw(&mut io::stderr(), &line);
+        } else {
+            eprintln!("{} {far}", self.what);
+        }
+    }
+
+    /// How far it is, and how long the rest will take at that rate.
+    fn far(&self, took: Duration) -> String {
+        let (done, total) = (self.done, self.total);
+        let count = match self.unit {
+            Some(unit) => format!("{done} of {total} {unit}"),
+            None => format!("{done}/{total}"),
+        };
+        let left = took
+            .checked_mul(u32::try_from(total.saturating_sub(done)).unwrap_or(u32::MAX))
+            .and_then(|time| {
+                time.checked_div(u32::try_from(done - self.before.min(done)).unwrap_or(u32::MAX))
+            })
+            .unwrap_or_default();
+        let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+        format!("{count}, {left} left")
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.drawn.is_some() {
+        if self.terminal && self.drawn.is_some() {
             draw(&mut io::stderr(), "");
         }
     }
@@ -125,18 +173,9 @@ fn line(what: &str, so_far: Option<&str>, took: Duration) -> String {
     }
 }
 
-fn bar(what: &str, done: usize, total: usize, took: Duration) -> String {
+fn bar(done: usize, total: usize) -> String {
     let full = (done * WIDTH).checked_div(total).unwrap_or(WIDTH).min(WIDTH);
-    let left = took
-        .checked_mul(u32::try_from(total.saturating_sub(done)).unwrap_or(u32::MAX))
-        .and_then(|time| time.checked_div(u32::try_from(done).unwrap_or(u32::MAX)))
-        .unwrap_or_default();
-    format!(
-        "{what} [{}{}] {done}/{total}, {} left",
-        "=".repeat(full),
-        " ".repeat(WIDTH - full),
-        humantime::format_duration(Duration::from_secs(left.as_secs()))
-    )
+    format!("[{}{}]", "=".repeat(full), " ".repeat(WIDTH - full))
 }
 
 #[cfg(test)]
@@ -147,15 +186,29 @@ mod tests {
 
     use super::*;
 
+    fn far(before: usize, done: usize, total: usize, unit: Option<&'static str>) -> String {
+        let progress = Progress {
+            done,
+            before,
+            unit,
+            ..Progress::new("replaying", total)
+        };
+        progress.far(Duration::from_secs(10))
+    }
+
     #[test]
     fn a_bar_says_how_far_it_is_and_how_long_it_will_take() {
-        let ten = Duration::from_secs(10);
-        assert_eq!(
-            bar("replaying", 50, 200, ten),
-            format!("replaying [{}{}] 50/200, 30s left", "=".repeat(6), " ".repeat(18))
-        );
-        assert!(bar("replaying", 3, 3, ten).ends_with("] 3/3, 0s left"));
-        assert!(bar("replaying", 0, 0, ten).contains("0/0"));
+        assert_eq!(bar(50, 200), format!("[{}{}]", "=".repeat(6), " ".repeat(18)));
+        assert_eq!(bar(0, 0), format!("[{}]", "=".repeat(24)));
+        assert_eq!(far(0, 50, 200, None), "50/200, 30s left");
+        assert_eq!(far(0, 3, 3, None), "3/3, 0s left");
+        assert_eq!(far(0, 0, 0, None), "0/0, 0s left");
+    }
+
+    #[test]
+    fn what_was_there_before_does_not_make_the_rest_seem_short() {
+        assert_eq!(far(100, 150, 200, Some("rows")), "150 of 200 rows, 10s left");
+        assert_eq!(far(100, 100, 200, Some("rows")), "100 of 200 rows, 0s left");
     }
 
     /// Keeps what is written, and says that something was.

@@ -42,6 +42,17 @@ pub enum StoreError {
         /// The newest migration that this binary has.
         known: i64,
     },
+    /// The database is in the middle of a move.
+    #[error(
+        "the database {database} is in the middle of a move from {from}, so it does not hold everything yet: run the same \
+         `chatbridge migrate --from … --to …` again to finish it, or name another database in store.url"
+    )]
+    HalfMoved {
+        /// The database.
+        database: String,
+        /// Where it is moved from.
+        from: String,
+    },
     /// Another process serves this database.
     #[error(
         "another chatbridge already serves {path}: stop it first, or give this one a database of its own"

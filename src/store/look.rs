@@ -28,6 +28,8 @@ pub enum Found {
     Behind(usize),
     /// One of a newer chatbridge, which this one refuses.
     Newer,
+    /// One that is in the middle of a move from another database, and so is refused.
+    HalfMoved,
 }
 
 impl Found {

@@ -11,6 +11,7 @@ mod claimed;
 mod ends;
 mod error;
 mod look;
+pub mod moving;
 pub mod operator;
 mod ops;
 mod plan;

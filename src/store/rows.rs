@@ -29,6 +29,8 @@ pub(super) trait Cells {
     fn maybe_int(&self, index: usize) -> Result<Option<i64>, StoreError>;
     /// Whether something is so; no value is no.
     fn flag(&self, index: usize) -> Result<bool, StoreError>;
+    /// Bytes, if there are any.
+    fn maybe_bytes(&self, index: usize) -> Result<Option<&[u8]>, StoreError>;
 }
 
 macro_rules! cells {
@@ -52,6 +54,10 @@ macro_rules! cells {
 
             fn flag(&self, index: usize) -> Result<bool, StoreError> {
                 Ok(self.try_get::<Option<bool>, _>(index)?.unwrap_or(false))
+            }
+
+            fn maybe_bytes(&self, index: usize) -> Result<Option<&[u8]>, StoreError> {
+                Ok(self.try_get(index)?)
             }
         }
     };
@@ -82,6 +88,10 @@ impl Cells for From<'_> {
 
     fn flag(&self, index: usize) -> Result<bool, StoreError> {
         self.0.flag(self.1 + index)
+    }
+
+    fn maybe_bytes(&self, index: usize) -> Result<Option<&[u8]>, StoreError> {
+        self.0.maybe_bytes(self.1 + index)
     }
 }
 

@@ -90,6 +90,7 @@ impl Intake {
             .zip(&hints)
             .map(|(admission, hint)| receipt(admission).filter(|_| busy(&hint)))
             .collect();
+        self.announce(&batch, &hints);
         let accepted = self.parts.store.accept(batch).await?;
         // Before anybody is woken who asks for it.
         if let Some(webhook) = webhook {
@@ -103,6 +104,19 @@ impl Intake {
             }
         }
         Ok(early)
+    }
+
+    /// Wakes whoever asks, before what is to be asked is stored: on a store of our own the claim then joins the commit
+    /// that stores it. A claim that comes too early finds nothing, and is made again once it is stored.
+    fn announce(&self, batch: &[Admission], hints: &[Hint]) {
+        if self.parts.store.lease().is_some() {
+            return;
+        }
+        for (admission, hint) in batch.iter().zip(hints) {
+            if hint.due_at <= hint.at && is_asked(admission) {
+                self.turns.hint(&hint.lane, hint.due_at);
+            }
+        }
     }
 
     fn look_again(self, channel: &'static str, early: Vec<Admission>) {
@@ -214,6 +228,13 @@ impl Intake {
             _ => {}
         }
     }
+}
+
+fn is_asked(admission: &Admission) -> bool {
+    matches!(
+        &admission.arrival,
+        Arrival::Message(inbound) if matches!(inbound.treatment, Treatment::Ask | Treatment::AskAndTell(_))
+    )
 }
 
 fn receipt(admission: &Admission) -> Option<Admission> {

@@ -115,6 +115,30 @@ fn the_database_is_looked_at_and_left_as_it_is() {
     }
 }
 
+/// Whatever its size: a large database is not gone through at each start.
+#[test]
+fn damage_anywhere_in_the_database_is_told_with_the_remedy() {
+    use std::os::unix::fs::FileExt;
+
+    let mut world = World::start();
+    if world.database.is_some() {
+        println!("skipped: a server looks after its own files");
+        return;
+    }
+    world.terminate();
+    let file = world.home().join("chatbridge.db");
+    assert_eq!(offline(&world, 0, "database")["outcome"], "ok");
+    let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    let last = file.metadata().unwrap().len() / 4096 - 1;
+    file.write_all_at(&[0xa5; 4096], last * 4096).unwrap();
+    let found = offline(&world, 1, "database");
+    let said = found.to_string();
+    assert!(
+        said.contains("is damaged") && said.contains("restore the newest backup"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_port_is_free_or_ours_or_anothers() {
     let mut world = World::start();

@@ -52,6 +52,7 @@ mod floors;
 mod harness;
 mod history;
 mod life;
+mod moving;
 mod neighbours;
 mod observing;
 mod operator;

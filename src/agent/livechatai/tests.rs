@@ -101,78 +101,81 @@ async fn leaves_out_what_it_does_not_know() {
     assert_eq!(body.as_object().unwrap().len(), 5, "{body}");
 }
 
+const RETRY: Disposition = Disposition::Retry { after: None };
+const TOLD: Disposition = Disposition::Retry {
+    after: Some(Duration::from_secs(7)),
+};
+const UNKNOWN: &str = r#"{"status":"error","message":"Conversation not found","code":"NOT_FOUND"}"#;
+
+/// Status, body, the code that we give it, and what is to be done.
+const REFUSALS: [(u16, &str, &str, Disposition); 17] = [
+    (401, "{}", "unauthorized", Disposition::Hold),
+    (403, r#"{"message":"quota"}"#, "forbidden", Disposition::Hold),
+    (
+        404,
+        UNKNOWN,
+        "conversation_unknown",
+        Disposition::ForgetConversation,
+    ),
+    (
+        400,
+        UNKNOWN,
+        "conversation_unknown",
+        Disposition::ForgetConversation,
+    ),
+    (
+        404,
+        r#"{"message":"Agent not found"}"#,
+        "agent_unknown",
+        Disposition::Hold,
+    ),
+    (
+        400,
+        r#"{"message":"question is required"}"#,
+        "refused",
+        Disposition::Fail,
+    ),
+    (422, "", "refused", Disposition::Fail),
+    (429, "", "rate_limited", TOLD),
+    (500, "<html>", "server_error", TOLD),
+    (503, "", "server_error", TOLD),
+    (302, "", "redirected", Disposition::Hold),
+    (
+        200,
+        r#"{"status":"error","message":"x","code":"E1"}"#,
+        "error_in_200",
+        RETRY,
+    ),
+    (
+        200,
+        r#"{"status":"error","message":"x","code":401}"#,
+        "error_in_200",
+        Disposition::Hold,
+    ),
+    (200, "<html>busy</html>", "not_json", RETRY),
+    (
+        200,
+        r#"{"status":"success","data":{"conv"#,
+        "cut_off",
+        Disposition::Ambiguous,
+    ),
+    (
+        200,
+        r#"{"data":{"conversationId":"c1","response":"  "}}"#,
+        "empty_answer",
+        RETRY,
+    ),
+    (
+        200,
+        r#"{"data":{"response":"hi"}}"#,
+        "no_conversation",
+        Disposition::Ambiguous,
+    ),
+];
+
 #[tokio::test]
 async fn every_refusal_says_what_to_do() {
-    let retry = Disposition::Retry { after: None };
-    let told = Disposition::Retry {
-        after: Some(Duration::from_secs(7)),
-    };
-    let unknown = r#"{"status":"error","message":"Conversation not found","code":"NOT_FOUND"}"#;
-    let rows: [(u16, &str, &str, Disposition); 17] = [
-        (401, "{}", "unauthorized", Disposition::Hold),
-        (403, r#"{"message":"quota"}"#, "forbidden", Disposition::Hold),
-        (
-            404,
-            unknown,
-            "conversation_unknown",
-            Disposition::ForgetConversation,
-        ),
-        (
-            400,
-            unknown,
-            "conversation_unknown",
-            Disposition::ForgetConversation,
-        ),
-        (
-            404,
-            r#"{"message":"Agent not found"}"#,
-            "agent_unknown",
-            Disposition::Hold,
-        ),
-        (
-            400,
-            r#"{"message":"question is required"}"#,
-            "refused",
-            Disposition::Fail,
-        ),
-        (422, "", "refused", Disposition::Fail),
-        (429, "", "rate_limited", told),
-        (500, "<html>", "server_error", told),
-        (503, "", "server_error", told),
-        (302, "", "redirected", Disposition::Hold),
-        (
-            200,
-            r#"{"status":"error","message":"x","code":"E1"}"#,
-            "error_in_200",
-            retry,
-        ),
-        (
-            200,
-            r#"{"status":"error","message":"x","code":401}"#,
-            "error_in_200",
-            Disposition::Hold,
-        ),
-        (200, "<html>busy</html>", "not_json", retry),
-        (
-            200,
-            r#"{"status":"success","data":{"conv"#,
-            "cut_off",
-            Disposition::Ambiguous,
-        ),
-        (
-            200,
-            r#"{"data":{"conversationId":"c1","response":"  "}}"#,
-            "empty_answer",
-            retry,
-        ),
-        (
-            200,
-            r#"{"data":{"response":"hi"}}"#,
-            "no_conversation",
-            Disposition::Ambiguous,
-        ),
-    ];
-    for (status, body, code, disposition) in rows {
+    for (status, body, code, disposition) in REFUSALS {
         let (_, agent) = serve(status, body).await;
         let error = agent.ask(&question(Some("c1"))).await.unwrap_err();
         assert_eq!(

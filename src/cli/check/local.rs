@@ -112,6 +112,11 @@ fn database(look: &Look) -> Check {
             format!("{at} was made by a newer chatbridge, which this one refuses"),
             "install that version again, or restore the backup from before the upgrade",
         ),
+        Found::HalfMoved => Check::failed(
+            name,
+            format!("{at} is in the middle of a move, and does not hold everything yet"),
+            "run the same `chatbridge migrate --from … --to …` again, or name another database in store.url",
+        ),
     }
 }
 
@@ -280,6 +285,7 @@ mod tests {
             (Found::UpToDate, Outcome::Ok),
             (Found::Behind(2), Outcome::Ok),
             (Found::Newer, Outcome::Failed),
+            (Found::HalfMoved, Outcome::Failed),
         ] {
             assert_eq!(database(&look(found)).outcome, outcome, "{found:?}");
         }

@@ -11,11 +11,11 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use super::tx::{self, Query};
 use crate::crash_point::{self, Deed};
-use crate::store::StoreError;
 use crate::store::look::Found;
+use crate::store::{StoreError, moving};
 
 /// How long it may take to connect.
-pub(super) const CONNECT: Duration = Duration::from_secs(3);
+pub(in crate::store) const CONNECT: Duration = Duration::from_secs(3);
 
 /// How long a read may take.
 const READ: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
 ];
 
 /// Where the database is, from `store.url`.
-pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+pub(in crate::store) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Open {
         path: "of store.url".to_owned(),
         reason: format!("{error}; it is written postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=verify-full"),
@@ -72,14 +72,14 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
 }
 
 /// The database's name for messages: without user and password.
-pub(super) fn name(options: &PgConnectOptions) -> String {
+pub(in crate::store) fn name(options: &PgConnectOptions) -> String {
     let host = options.get_host();
     let database = options.get_database().unwrap_or(options.get_username());
     format!("postgres://{host}:{}/{database}", options.get_port())
 }
 
 /// Connects.
-pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+pub(in crate::store) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let failed = |reason: String| StoreError::Unreachable {
         database: name(options),
         reason,
@@ -166,7 +166,7 @@ impl Readers {
 
 /// Refuses a database that only newer versions may work on, and brings the tables up to date: one process at a time.
 /// Returns how many migrations ran.
-pub(super) async fn prepare(
+pub(in crate::store) async fn prepare(
     options: &PgConnectOptions,
     conn: &mut PgConnection,
 ) -> Result<usize, StoreError> {
@@ -218,6 +218,24 @@ pub(super) async fn prepare(
         .count())
 }
 
+/// Refuses a database with a migration that this binary does not know, even where it could work beside it: what it does not
+/// know it cannot move.
+pub(in crate::store) async fn refuse_ahead(
+    options: &PgConnectOptions,
+    conn: &mut PgConnection,
+) -> Result<(), StoreError> {
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let found = newest_migration(conn).await?;
+    if found <= known {
+        return Ok(());
+    }
+    Err(StoreError::Newer {
+        url: name(options),
+        found,
+        known,
+    })
+}
+
 /// Looks at the database without changing anything. Returns its name too.
 pub(in crate::store) async fn look(url: &str) -> Result<(String, Found), StoreError> {
     let options = options(url)?;
@@ -232,6 +250,9 @@ pub(in crate::store) async fn look(url: &str) -> Result<(String, Found), StoreEr
         if known.max().is_some_and(|latest| oldest <= latest) {
             found = Found::UpToDate;
         }
+    }
+    if moving::postgres::unfinished(&mut conn).await?.is_some() {
+        found = Found::HalfMoved;
     }
     let _ = conn.close().await;
     Ok((name(&options), found))

@@ -14,7 +14,7 @@ mod acts;
 mod changes;
 mod claims;
 mod clock;
-mod connect;
+pub(super) mod connect;
 mod families;
 mod figures;
 mod hints;
@@ -26,7 +26,7 @@ mod sends;
 mod statements;
 mod stops;
 mod turns;
-mod tx;
+pub(super) mod tx;
 mod writer;
 
 use std::collections::HashSet;
@@ -45,6 +45,7 @@ use connect::Readers;
 use lanes::Lanes;
 use writer::{Job, Shared, Writer};
 
+use super::moving;
 use super::operator::{
     AccountRow, Answered, DeadLetter, DeadQuery, ThreadChange, ThreadDetail, ThreadQuery, ThreadRow,
 };
@@ -89,6 +90,7 @@ impl PostgresStore {
         let options = connect::options(&settings.url)?;
         let mut conn = connect::connect(&options).await?;
         let migrated = connect::prepare(&options, &mut conn).await?;
+        moving::postgres::refuse_unfinished(&connect::name(&options), &mut conn).await?;
         let keys = Keyring::configured("store.secret_key", &settings.secret_key)?;
         if mode == Mode::Serve {
             connect::warn_of_loss(&mut conn).await?;

@@ -96,7 +96,7 @@ fn code(error: &StoreError) -> Option<String> {
 
 /// Whether the same may succeed if it is tried again now: other replicas were in the way. The codes: serialization
 /// failure, deadlock, lock not available (postgresql.org, "PostgreSQL Error Codes").
-pub(super) fn is_contended(error: &StoreError) -> bool {
+pub(in crate::store) fn is_contended(error: &StoreError) -> bool {
     matches!(error, StoreError::Contended)
         || code(error).is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03"))
 }

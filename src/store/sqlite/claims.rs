@@ -16,11 +16,12 @@ use crate::domain::{ClaimToken, Time};
 use crate::store::{Claims, LaneDue, StoreError, Work};
 
 /// A turn that begins takes all messages that the thread has now; one that is tried again keeps those it began with.
+/// The limit is a sum, because SQLite prepares a statement anew for each value of a limit that is a bare parameter.
 pub(super) const CLAIM_TURNS: &str = "
     UPDATE work SET token = ?, due_at = ?, attempts = attempts + 1, held = NULL,
            upto = coalesce(upto, (SELECT last_seq FROM threads WHERE id = thread_id))
      WHERE kind = 1 AND thread_id IN
-           (SELECT thread_id FROM work WHERE kind = 1 AND lane = ? AND due_at <= ? ORDER BY due_at LIMIT ?)";
+           (SELECT thread_id FROM work WHERE kind = 1 AND lane = ? AND due_at <= ? ORDER BY due_at LIMIT 0 + ?)";
 
 /// Work without anything left to do goes: its messages were erased or handed to a person. The planner does not know how
 /// few rows have a lease that ends at this moment, so it is told which index to take.
@@ -49,7 +50,7 @@ pub(super) const CLAIM_SENDS: &str = "
            (SELECT x.part FROM deliveries AS x WHERE x.thread_id = work.thread_id AND x.part >= work.first
                AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1), first)
      WHERE kind = 2 AND thread_id IN
-           (SELECT thread_id FROM work WHERE kind = 2 AND lane = ? AND due_at <= ? ORDER BY due_at LIMIT ?)";
+           (SELECT thread_id FROM work WHERE kind = 2 AND lane = ? AND due_at <= ? ORDER BY due_at LIMIT 0 + ?)";
 
 /// The attempt is recorded before it is made. A part whose sender is gone may have been sent: it is unknown.
 pub(super) const TAKE_SENDS: &str = concat!(

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
 use crate::crash_point::{self, Deed};
 use crate::store::look::Found;
-use crate::store::{Mode, StoreError};
+use crate::store::{Mode, StoreError, moving};
 
 /// How long a statement waits for another process (a command, a backup) to let go of the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +28,10 @@ const CHECKPOINT_PAGES: &str = "4000";
 
 /// The log is cut back to this size after a copy.
 const LOG_LIMIT: &str = "33554432";
+
+/// A database up to this size, in bytes, is gone through at each start, which takes some three seconds for this one. A
+/// larger one only before migrations run, and by `chatbridge check`.
+const CHECKED_AT_START: u64 = 256 << 20;
 
 /// Readers at most.
 const READERS: u32 = 4;
@@ -98,7 +102,7 @@ pub(in crate::store) fn path_of(url: &str) -> Result<PathBuf, StoreError> {
 
 /// Makes the database's folder and takes the lock that keeps a second daemon away. The lock is the operating
 /// system's: it is gone with the process, however that ends.
-pub(super) fn lock(path: &Path, mode: Mode) -> Result<Option<File>, StoreError> {
+pub(in crate::store) fn lock(path: &Path, mode: Mode) -> Result<Option<File>, StoreError> {
     let failed = |error: std::io::Error| open_error(path, error.to_string());
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -149,7 +153,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 /// Opens the one connection that writes.
-pub(super) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+pub(in crate::store) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
     options(path).connect().await.map_err(|error| {
         let reason = format!("{error}; is the folder there and writable for this user?");
         match StoreError::from(error).in_file(path) {
@@ -199,7 +203,7 @@ pub(super) async fn copy_log(conn: &mut SqliteConnection) -> Result<(), StoreErr
 
 /// Refuses a database that a newer binary wrote, checks the file, and brings the tables up to date. Returns how many
 /// migrations ran.
-pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<usize, StoreError> {
+pub(in crate::store) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<usize, StoreError> {
     let newest = newest_migration(conn).await?;
     let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
     if newest > known {
@@ -209,7 +213,15 @@ pub(super) async fn prepare(path: &Path, conn: &mut SqliteConnection) -> Result<
             known,
         });
     }
-    quick_check(path, conn).await?;
+    let size = std::fs::metadata(path).map_or(0, |file| file.len());
+    if size <= CHECKED_AT_START || newest < known {
+        quick_check(path, conn).await?;
+    } else {
+        tracing::info!(
+            mebibytes = size >> 20,
+            "the database is too large to be gone through at each start; `chatbridge check` looks for damage"
+        );
+    }
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         Migration::new(
             version,
@@ -246,8 +258,11 @@ pub(in crate::store) async fn look(path: &Path) -> Result<Found, StoreError> {
     let refused = |error: sqlx::Error| open_error(path, error.to_string());
     let mut conn = options.connect().await.map_err(refused)?;
     let newest = newest_migration(&mut conn).await?;
+    quick_check(path, &mut conn).await?;
+    let half = moving::sqlite::unfinished(&mut conn).await?.is_some();
     close(conn).await;
-    Ok(Found::by(newest, MIGRATIONS.iter().map(|(version, ..)| *version)))
+    let found = Found::by(newest, MIGRATIONS.iter().map(|(version, ..)| *version));
+    Ok(if half { Found::HalfMoved } else { found })
 }
 
 async fn newest_migration(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
@@ -288,7 +303,7 @@ fn open_error(path: &Path, reason: String) -> StoreError {
 }
 
 /// Closes the writer; SQLite then copies the rest of the log into the database.
-pub(super) async fn close(conn: SqliteConnection) {
+pub(in crate::store) async fn close(conn: SqliteConnection) {
     if let Err(error) = conn.close().await {
         tracing::warn!(%error, "the database did not close cleanly; nothing is lost");
     }

@@ -10,7 +10,7 @@ mod acts;
 pub(super) mod backup;
 mod changes;
 mod claims;
-mod connect;
+pub(super) mod connect;
 mod families;
 mod figures;
 mod fresh;
@@ -44,7 +44,7 @@ use super::operator::{
 };
 use super::seal::Keyring;
 use super::{Backlog, Claims, LaneDue, Quota, Settings, Store, StoreError, Swept, Work};
-use super::{claimed, ends, ops, plan, rows, sql};
+use super::{claimed, ends, moving, ops, plan, rows, sql};
 use crate::domain::delivery::{SendClaim, Settlement};
 use crate::domain::message::{Accepted, Admission};
 use crate::domain::routing::Routes;
@@ -57,7 +57,7 @@ const QUEUE: usize = 4096;
 /// The numbers that decide how the store writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Tuning {
-    /// So many writes share a commit at most; 1 makes each write a transaction of its own.
+    /// So many writes share a commit at most; 1 makes each write a transaction of its own, with a sync of its own.
     pub batch: usize,
     /// So many keys stay in memory (some 40 bytes each) before the older half goes over into the large table.
     pub fresh_keys: usize,
@@ -99,6 +99,7 @@ impl SqliteStore {
         let migrated = connect::prepare(&path, &mut conn)
             .await
             .map_err(|error| error.in_file(&path))?;
+        moving::sqlite::refuse_unfinished(&path, &mut conn).await?;
         let keys = Keyring::load(&settings.secret_key, &path, mode == Mode::Serve)?;
         if mode == Mode::Serve {
             installations::reseal(&mut conn, &keys).await?;
@@ -106,8 +107,12 @@ impl SqliteStore {
         let readers = connect::readers(&path);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let fresh = Fresh::load(&mut conn, tuning.fresh_keys).await?;
-        connect::leave_sync(&mut conn).await?;
-        let log = syncs::of_log(&path);
+        let log = if tuning.batch > 1 {
+            connect::leave_sync(&mut conn).await?;
+            syncs::of_log(&path)
+        } else {
+            syncs::by_sqlite()
+        };
         let writer =
             writer::start(conn, fresh, log, queue, tuning.batch).map_err(|error| StoreError::Open {
                 path: path.display().to_string(),

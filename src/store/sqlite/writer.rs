@@ -29,6 +29,57 @@ pub(super) struct Job {
     pub(super) reply: Reply,
 }
 
+/// The operations of a transaction, and who waits for them.
+#[derive(Default)]
+struct Batch {
+    ops: Vec<Op>,
+    replies: Vec<Reply>,
+}
+
+impl Batch {
+    fn push(&mut self, job: Job) {
+        self.ops.push(job.op);
+        self.replies.push(job.reply);
+    }
+}
+
+/// What waits to be written.
+struct Inbox {
+    jobs: mpsc::Receiver<Job>,
+    /// What was taken out too early.
+    kept: Option<Job>,
+    /// So many at a time.
+    most: usize,
+}
+
+impl Inbox {
+    /// What waits by now, or the next that comes; none when the senders are gone.
+    async fn batch(&mut self) -> Option<Batch> {
+        let mut jobs: Vec<Job> = self.kept.take().into_iter().collect();
+        if jobs.is_empty() {
+            self.jobs.recv_many(&mut jobs, self.most).await;
+        } else {
+            while let Some(job) = (jobs.len() < self.most)
+                .then(|| self.jobs.try_recv().ok())
+                .flatten()
+            {
+                jobs.push(job);
+            }
+        }
+        let mut batch = Batch::default();
+        jobs.into_iter().for_each(|job| batch.push(job));
+        (!batch.ops.is_empty()).then_some(batch)
+    }
+
+    /// The next job, if it claims.
+    fn claim(&mut self) -> Option<Job> {
+        if self.kept.is_none() && self.most > 1 {
+            self.kept = self.jobs.try_recv().ok();
+        }
+        self.kept.take_if(|job| claims::wanted(&job.op).is_some())
+    }
+}
+
 /// The connection that writes, and what is known of the database beside it.
 struct Writer {
     conn: SqliteConnection,
@@ -56,10 +107,15 @@ pub(super) fn start(
         changes: 0,
     };
     let (done, closed) = oneshot::channel();
+    let inbox = Inbox {
+        jobs,
+        kept: None,
+        most,
+    };
     std::thread::Builder::new()
         .name("store-writer".to_owned())
         .spawn(move || {
-            runtime.block_on(writer.run(jobs, most));
+            runtime.block_on(writer.run(inbox));
             // Nobody may be waiting for it.
             let _ = done.send(());
         })?;
@@ -68,38 +124,34 @@ pub(super) fn start(
 
 impl Writer {
     /// Writes until the senders are gone; then everything that was sent is written.
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job>, most: usize) {
-        let mut batch = Vec::with_capacity(most);
-        while jobs.recv_many(&mut batch, most).await > 0 {
-            self.write(&mut batch).await;
+    async fn run(mut self, mut inbox: Inbox) {
+        while let Some(batch) = inbox.batch().await {
+            self.write(batch, &mut inbox).await;
         }
         self.syncs.end();
         super::connect::close(self.conn).await;
     }
 
-    async fn write(&mut self, batch: &mut Vec<Job>) {
+    async fn write(&mut self, mut batch: Batch, inbox: &mut Inbox) {
         let began = Instant::now();
-        let (ops, replies): (Vec<Op>, Vec<_>) = batch.drain(..).map(|job| (job.op, job.reply)).unzip();
         let before = self.changes;
         let written = match self.recover().await {
-            Ok(()) => self.write_all(&ops).await,
+            Ok(()) => self.write_all(&mut batch, inbox).await,
             Err(error) => {
                 tracing::warn!(%error, "the log cannot be copied into the database yet");
-                refuse(&ops, || StoreError::NotSynced)
+                refuse(&batch.ops, || StoreError::NotSynced)
             }
         };
-        let replies: Vec<_> = replies.into_iter().zip(written).collect();
+        let replies: Vec<_> = batch.replies.into_iter().zip(written).collect();
         if replies.iter().all(|(_, written)| written.is_err()) {
             return syncs::tell(replies);
         }
+        // What tries the disk changes no row.
+        let tries = |op: &Op| matches!(op, Op::Change(Change::CheckWritable));
         self.syncs.after_sync(Committed {
             began,
-            // What tries the disk changes no row.
-            changed: self.changes != before
-                || ops
-                    .iter()
-                    .any(|op| matches!(op, Op::Change(Change::CheckWritable))),
-            deeds: ops.iter().filter_map(Op::deed).collect(),
+            changed: self.changes != before || batch.ops.iter().any(tries),
+            deeds: batch.ops.iter().filter_map(Op::deed).collect(),
             replies,
         });
     }
@@ -114,8 +166,10 @@ impl Writer {
         Ok(())
     }
 
-    async fn write_all(&mut self, ops: &[Op]) -> Vec<Written> {
-        match self.commit(ops).await {
+    async fn write_all(&mut self, batch: &mut Batch, inbox: &mut Inbox) -> Vec<Written> {
+        let committed = self.commit(batch, || inbox.claim()).await;
+        let ops = &batch.ops;
+        match committed {
             Ok(outcomes) => outcomes,
             Err(error) if ops.len() == 1 => vec![Err(error)],
             // Each by itself would wait as long again, and all behind them too.
@@ -125,25 +179,35 @@ impl Writer {
             }
             Err(error) => {
                 tracing::warn!(%error, operations = ops.len(), "a batch failed; its operations are written one by one");
-                self.one_by_one(ops).await
+                self.one_by_one(&mut batch.ops).await
             }
         }
     }
 
-    async fn one_by_one(&mut self, ops: &[Op]) -> Vec<Written> {
+    async fn one_by_one(&mut self, ops: &mut Vec<Op>) -> Vec<Written> {
         let mut results = Vec::with_capacity(ops.len());
-        for op in ops {
-            let result = self.commit(std::slice::from_ref(op)).await;
+        for op in std::mem::take(ops) {
+            let mut alone = Batch {
+                ops: vec![op],
+                ..Batch::default()
+            };
+            let result = self.commit(&mut alone, || None).await;
             results.push(result.and_then(|mut written| written.pop().unwrap_or(Err(StoreError::Closed))));
+            ops.append(&mut alone.ops);
         }
         results
     }
 
-    /// Writes the operations in one transaction. Returns what came of each, in order.
-    async fn commit(&mut self, ops: &[Op]) -> Result<Vec<Written>, StoreError> {
+    /// Writes the operations in one transaction, and the claims that come while it is under way. Returns what came of
+    /// each, in order.
+    async fn commit(
+        &mut self,
+        batch: &mut Batch,
+        late: impl FnMut() -> Option<Job>,
+    ) -> Result<Vec<Written>, StoreError> {
         let mut step = Step::default();
         let transaction = Transaction::begin(&mut self.conn);
-        match apply(transaction, &self.fresh, &mut step, ops).await {
+        match apply(transaction, &self.fresh, &mut step, batch, late).await {
             Ok((written, changes)) => {
                 self.fresh.settle(step);
                 self.changes = changes;
@@ -167,9 +231,11 @@ async fn apply(
     mut transaction: Transaction<'_>,
     fresh: &Fresh,
     step: &mut Step,
-    ops: &[Op],
+    batch: &mut Batch,
+    mut late: impl FnMut() -> Option<Job>,
 ) -> Result<(Vec<Written>, i64), StoreError> {
     let tx = &mut transaction;
+    let ops = &batch.ops;
     let mut outcomes: Vec<Option<Outcome>> = ops.iter().map(|_| None).collect();
     // What adds work comes first and what takes it last, so that a batch leaves nothing behind that it could do.
     accept::apply(tx, fresh, step, ops, &mut outcomes).await?;
@@ -191,6 +257,12 @@ async fn apply(
             Op::Change(change) => *outcome = Some(changes::apply(tx, change).await?),
         }
     }
+    // Whoever asked for work meanwhile gets what this batch adds, and needs no commit of its own.
+    while let Some(job) = late() {
+        batch.push(job);
+        outcomes.push(None);
+    }
+    let ops = &batch.ops;
     let mut taken = Vec::new();
     for (place, op) in ops.iter().enumerate() {
         if let Some((work, wanted)) = claims::wanted(op) {
@@ -208,4 +280,43 @@ async fn apply(
         written[claim.op] = claims::outcome(&claim, &rows);
     }
     Ok((written, changes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ops::Wanted;
+    use super::*;
+    use crate::domain::Time;
+
+    fn job(op: Op) -> Job {
+        let (reply, _) = oneshot::channel();
+        Job { op, reply }
+    }
+
+    fn claim() -> Job {
+        job(Op::ClaimTurns(Wanted {
+            quotas: Vec::new(),
+            now: Time::default(),
+            lease_until: Time::default(),
+        }))
+    }
+
+    #[tokio::test]
+    async fn claims_join_a_batch_that_is_under_way_up_to_whatever_else_waits() {
+        let (jobs, queue) = mpsc::channel(8);
+        let mut inbox = Inbox {
+            jobs: queue,
+            kept: None,
+            most: 8,
+        };
+        for next in [claim(), claim(), job(Op::Accept(Vec::new())), claim()] {
+            assert!(jobs.try_send(next).is_ok());
+        }
+        assert!(inbox.claim().is_some() && inbox.claim().is_some());
+        assert!(inbox.claim().is_none(), "what waits in front comes first");
+        let batch = inbox.batch().await.unwrap();
+        assert!(matches!(batch.ops[..], [Op::Accept(_), Op::ClaimTurns(_)]));
+        drop(jobs);
+        assert!(inbox.claim().is_none() && inbox.batch().await.is_none());
+    }
 }

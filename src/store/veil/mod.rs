@@ -32,7 +32,7 @@ use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
 use crate::domain::{ClaimToken, Clock, Time};
 
 /// What stands before a sealed text.
-const SEALED: &str = "chatbridge-sealed:";
+pub(super) const SEALED: &str = "chatbridge-sealed:";
 
 /// What stands before a text that only looks sealed.
 const PLAIN: &str = "chatbridge-plain:";

@@ -120,6 +120,7 @@ walked! {
     a_crash_of_a_command_that_replays = "replay",
     a_crash_of_a_command_that_purges = "purge",
     a_crash_as_an_installation_is_kept = "install",
+    a_crash_as_a_store_is_moved = "move",
     a_crash_around_a_question = "ask",
     a_crash_around_a_look_for_an_answer = "look_for_answer",
     a_crash_around_a_send = "send",

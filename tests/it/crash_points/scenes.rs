@@ -5,6 +5,7 @@ use std::time::Duration;
 use chatbridge::crash_point::Deed;
 use serde_json::json;
 
+use crate::harness::postgres::Database;
 use crate::harness::slack_door::{Browser, install, open_door};
 use crate::harness::{APOLOGY, Call, Fault, Talk, World, dead_letters, deliver_all, eventually};
 
@@ -118,6 +119,7 @@ pub(super) fn scene(deed: Deed) -> Scene {
         },
         Deed::ChangeThread | Deed::Replay | Deed::Purge => by_command(deed),
         Deed::Install => installing(),
+        Deed::Move => moving(),
     }
 }
 
@@ -192,6 +194,26 @@ fn installing() -> Scene {
             Browser::set_out(world).breaks_off(world, "code-1");
         }),
         then: |world, _| install(world, "T1", "xoxb-two"),
+        ..Scene::usual()
+    }
+}
+
+/// The store is moved into another database, and that breaks off: the next start is on the old one.
+fn moving() -> Scene {
+    Scene {
+        earlier: Some(|world, talks| {
+            world.launch();
+            deliver_all(world, talks);
+            world.terminate();
+        }),
+        dies: Dies::Command(|world| {
+            let file = |name: &str| format!("sqlite://{}", world.home().join(name).display());
+            let from = world
+                .database
+                .as_ref()
+                .map_or_else(|| file("chatbridge.db"), Database::url);
+            command(&["migrate", "--from", &from, "--to", &file("moved.db")])
+        }),
         ..Scene::usual()
     }
 }

@@ -50,13 +50,17 @@ fn may_scan(statement: &str, table: &str) -> bool {
     WHOLE.contains(&(statement, table))
 }
 
-/// The statements of this run's database.
-fn statements() -> Vec<(&'static str, &'static str)> {
-    if on_postgres() {
+/// The statements of this run's database, and those that read it as a whole when it is moved.
+fn statements() -> Vec<(String, String)> {
+    let listed = if on_postgres() {
         chatbridge::store::postgres::statements()
     } else {
         chatbridge::store::sqlite::statements()
-    }
+    };
+    let owned = listed
+        .iter()
+        .map(|(name, sql)| ((*name).to_owned(), (*sql).to_owned()));
+    owned.chain(chatbridge::store::moving::statements()).collect()
 }
 
 #[tokio::test]
@@ -113,7 +117,7 @@ async fn scans_of_postgres(mut conn: PgConnection) -> Vec<(String, String, Strin
                 .split(' ')
                 .next()
                 .unwrap();
-            scans.push((name.to_owned(), table.to_owned(), plan.join("\n")));
+            scans.push((name.clone(), table.to_owned(), plan.join("\n")));
         }
         conn.execute("DEALLOCATE s").await.unwrap();
     }
@@ -161,7 +165,7 @@ async fn scans_of_sqlite(mut conn: SqliteConnection) -> Vec<(String, String, Str
             {
                 let scanned = line.split(' ').nth(1).unwrap();
                 let table = aliases.get(scanned).map_or(scanned, String::as_str);
-                scans.push((name.to_owned(), table.to_owned(), plan.join("\n")));
+                scans.push((name.clone(), table.to_owned(), plan.join("\n")));
             }
         }
     }
