@@ -139,6 +139,10 @@ impl PrivacyStore for MemoryStore {
         Ok(Vec::new())
     }
 
+    async fn erasable(&self, _: &str) -> Result<Option<Erased>, StoreError> {
+        Ok(None)
+    }
+
     async fn erase(&self, _: Erasure, _: Time) -> Result<Option<Erased>, StoreError> {
         Ok(None)
     }

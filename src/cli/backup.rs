@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 
-use super::{ConfigFile, output};
+use super::{ConfigFile, output, progress};
 use crate::store;
 
 const EXAMPLES: &str = "\
@@ -27,7 +27,13 @@ pub struct Args {
 /// Copies the database and says what belongs to the copy.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = args.config.load()?.store;
-    let copy = store::backup(&settings, &args.file).await?;
+    // SQLite does not say how far it is; the copy itself shows how much is written.
+    let so_far = || {
+        let written = store::backup_so_far(&args.file)?;
+        Some(format!("{} written", ByteSize(written)))
+    };
+    let copied = store::backup(&settings, &args.file);
+    let copy = progress::counting("copying and checking the database", so_far, copied).await?;
     let (file, size) = (args.file.display(), ByteSize(copy.size));
     output::line(&format!("{file}: {size}, whole and checked."))?;
     output::line("To read it again you also need, kept in another place:")?;

@@ -39,7 +39,7 @@ impl Progress {
             unit: None,
             began: Instant::now(),
             drawn: None,
-            terminal: io::stderr().is_terminal(),
+            terminal: shows(),
         }
     }
 
@@ -73,7 +73,8 @@ impl Progress {
         self.drawn = Some(now);
         let far = self.far(now - self.began);
         if self.terminal {
-            draw(&format!("{} {} {far}", self.what, bar(self.done, self.total)));
+            let line = format!("{} {} {far}", self.what, bar(self.done, self.total));
+            draw(&mut io::stderr(), &line);
         } else {
             eprintln!("{} {far}", self.what);
         }
@@ -100,16 +101,39 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.terminal && self.drawn.is_some() {
-            draw("");
+            draw(&mut io::stderr(), "");
         }
     }
 }
 
 /// Waits for something whose size is not known, and shows for how long.
-pub(super) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
-    if !io::stderr().is_terminal() {
-        return work.await;
+pub(super) fn waiting<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    counting(what, || None, work)
+}
+
+/// The same, and shows besides how much has come of it so far, where that can be told.
+pub(super) fn counting<T>(
+    what: &str,
+    so_far: impl Fn() -> Option<String>,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    // It is large, and would be so in each of the futures that wait for it.
+    let work = Box::pin(work);
+    async move {
+        if shows() {
+            watched(&mut io::stderr(), what, so_far, work).await
+        } else {
+            work.await
+        }
     }
+}
+
+async fn watched<T>(
+    out: &mut impl Write,
+    what: &str,
+    so_far: impl Fn() -> Option<String>,
+    work: impl Future<Output = T>,
+) -> T {
     let began = Instant::now();
     let mut work = std::pin::pin!(work);
     let mut drawn = false;
@@ -117,21 +141,36 @@ pub(super) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
         tokio::select! {
             done = &mut work => break done,
             () = tokio::time::sleep(if drawn { REDRAW } else { PATIENCE }) => {
-                draw(&format!("{what} … {}", humantime::format_duration(Duration::from_secs(began.elapsed().as_secs()))));
+                draw(out, &line(what, so_far().as_deref(), began.elapsed()));
                 drawn = true;
             }
         }
     };
     if drawn {
-        draw("");
+        draw(out, "");
     }
     done
 }
 
-/// Puts a line in the place of the one before. Whoever cannot show it does not need it.
-fn draw(line: &str) {
-    let mut out = io::stderr().lock();
+/// Whether standard error is a terminal that can draw a line anew.
+fn shows() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
+}
+
+/// Puts a line in the place of the one before. Whoever cannot show it does not need it. There are no colours in it.
+fn draw(out: &mut impl Write, line: &str) {
+    let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    // One that went on in a second row would stay there.
+    let line: String = line.chars().take(width.saturating_sub(1)).collect();
     let _ = write!(out, "\r\u{1b}[2K{line}").and_then(|()| out.flush());
+}
+
+fn line(what: &str, so_far: Option<&str>, took: Duration) -> String {
+    let took = humantime::format_duration(Duration::from_secs(took.as_secs()));
+    match so_far {
+        Some(so_far) => format!("{what} … {so_far}, {took}"),
+        None => format!("{what} … {took}"),
+    }
 }
 
 fn bar(done: usize, total: usize) -> String {
@@ -141,6 +180,10 @@ fn bar(done: usize, total: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Notify;
+
     use super::*;
 
     fn far(before: usize, done: usize, total: usize, unit: Option<&'static str>) -> String {
@@ -166,5 +209,39 @@ mod tests {
     fn what_was_there_before_does_not_make_the_rest_seem_short() {
         assert_eq!(far(100, 150, 200, Some("rows")), "150 of 200 rows, 10s left");
         assert_eq!(far(100, 100, 200, Some("rows")), "100 of 200 rows, 0s left");
+    }
+
+    /// Keeps what is written, and says that something was.
+    struct Screen(Vec<u8>, Arc<Notify>);
+
+    impl Write for Screen {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.extend(text);
+            self.1.notify_one();
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_is_shown_with_how_much_has_come_of_it() {
+        let drawn = Arc::new(Notify::new());
+        let mut screen = Screen(Vec::new(), drawn.clone());
+        let so_far = || Some("3.0 MiB written".to_owned());
+        watched(&mut screen, "copying", so_far, drawn.notified()).await;
+        let shown = String::from_utf8(screen.0).unwrap();
+        let lines: Vec<&str> = shown.split("\r\u{1b}[2K").collect();
+        assert!(lines[1].starts_with("copying … 3.0 MiB written, "), "{lines:?}");
+        assert_eq!(lines.last(), Some(&""), "at the end nothing of it is left");
+    }
+
+    #[tokio::test]
+    async fn what_is_done_soon_shows_nothing() {
+        let mut screen = Screen(Vec::new(), Arc::new(Notify::new()));
+        watched(&mut screen, "copying", || None, std::future::ready(())).await;
+        assert_eq!(screen.0, b"");
     }
 }

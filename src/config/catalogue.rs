@@ -1,6 +1,7 @@
-//! Every key that the operator may set, in one table: the checks, the shipped files and a reference all come from it.
+//! Every key that the operator may set, in one table: the checks, the shipped files and the reference all come from it.
 
 mod channels;
+pub mod notes;
 mod telling;
 
 use std::time::Duration;
@@ -141,7 +142,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         name: "admin",
         channel: false,
-        doc: "The operator's listener: metrics.",
+        doc: "The operator's listener: metrics, and the console.",
         keys: &[
             set("bind", Kind::Address, "\"127.0.0.1:9090\"", "Address and port."),
             unset(

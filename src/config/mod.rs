@@ -11,6 +11,7 @@ mod gather;
 pub mod kind;
 mod nearest;
 mod problem;
+pub mod reference;
 mod settings;
 mod shown;
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::http::origin;
 use crate::http::sessions::Visitor;
 use crate::store::StoreError;
 use crate::store::operator::{DeadQuery, ThreadChange};
-use crate::store::privacy::Erasure;
 
 /// What is said to a form that another server's page has sent.
 pub(super) const FOREIGN: &str = "This was not sent by a page of this console, so it is not done.";
@@ -30,14 +29,14 @@ pub(super) struct Proof {
 
 impl Desk {
     /// Lets a form act that one of this session's own pages has sent.
-    pub(super) fn admit(&self, headers: &HeaderMap, form: &Proof) -> Result<Visitor, Box<Response>> {
+    pub(super) fn admit(&self, headers: &HeaderMap, proof: &str) -> Result<Visitor, Box<Response>> {
         if !origin::is_own(headers) {
             return Err(page::forbidden(FOREIGN).into());
         }
         let Some(visitor) = self.visitor(headers) else {
             return Err(login::ask(&http::Uri::from_static("/console")).into());
         };
-        if visitor.proves(&form.proof) {
+        if visitor.proves(proof) {
             Ok(visitor)
         } else {
             Err(page::forbidden(FOREIGN).into())
@@ -45,14 +44,14 @@ impl Desk {
     }
 }
 
-/// Pauses, resumes, resets or erases a thread.
+/// Pauses, resumes or resets a thread.
 pub(super) async fn change_thread(
     State(desk): State<Arc<Desk>>,
     Path((id, change)): Path<(String, String)>,
     headers: HeaderMap,
     Form(form): Form<Proof>,
 ) -> Response {
-    let visitor = match desk.admit(&headers, &form) {
+    let visitor = match desk.admit(&headers, &form.proof) {
         Ok(visitor) => visitor,
         Err(refusal) => return *refusal,
     };
@@ -61,7 +60,6 @@ pub(super) async fn change_thread(
         return page::missing("No thread is known by this name.", Some(&visitor));
     }
     let wanted = match change.as_str() {
-        "erase" => return desk.erase(id, &visitor).await,
         "pause" => ThreadChange::Pause,
         "resume" => ThreadChange::Resume,
         "reset" => ThreadChange::Reset,
@@ -85,7 +83,7 @@ pub(super) async fn act_on_letter(
     headers: HeaderMap,
     Form(form): Form<Proof>,
 ) -> Response {
-    let visitor = match desk.admit(&headers, &form) {
+    let visitor = match desk.admit(&headers, &form.proof) {
         Ok(visitor) => visitor,
         Err(refusal) => return *refusal,
     };
@@ -106,26 +104,6 @@ pub(super) async fn act_on_letter(
 }
 
 impl Desk {
-    /// Erases a thread, and has its traces removed from the database's files; what is left of them then, the janitor
-    /// removes.
-    async fn erase(&self, id: String, visitor: &Visitor) -> Response {
-        let now = self.now();
-        match self.store().erase(Erasure::Thread(id.clone()), now).await {
-            Ok(Some(_)) => {
-                tracing::info!(thread = id, "erased in the console");
-                let store = self.console.workers.parts().store.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = store.clear(now).await {
-                        tracing::warn!(%error, "traces of what was erased are left; it is tried again later");
-                    }
-                });
-                back("/console/threads?done=erase")
-            }
-            Ok(None) => page::missing("No thread is known by this name.", Some(visitor)),
-            Err(error) => page::trouble(&error, visitor),
-        }
-    }
-
     async fn replay(&self, id: &str) -> Result<bool, StoreError> {
         let routes = &self.console.workers.parts().routes;
         self.store().replay(id, routes, self.now()).await
@@ -145,6 +123,7 @@ impl Desk {
     }
 }
 
-fn back(to: &str) -> Response {
+/// Leads to a page after a form.
+pub(super) fn back(to: &str) -> Response {
     Redirect::to(to).into_response()
 }

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::view::View;
-use super::{Desk, acts, page};
+use super::{Desk, acts, page, words};
 use crate::http::admin::peer_of;
 use crate::http::errors::ApiError;
 use crate::http::origin;
@@ -56,18 +56,9 @@ pub(super) fn ask(uri: &Uri) -> Response {
     Redirect::to(&login).into_response()
 }
 
-/// `PATH?to=…`, with everything encoded that is no plain letter, digit or slash.
+/// `PATH?to=…`
 fn with_way(path: &str, to: &str) -> String {
-    use std::fmt::Write;
-    let mut address = format!("{path}?to=");
-    for byte in to.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
-            address.push(char::from(byte));
-        } else {
-            let _ = write!(address, "%{byte:02X}");
-        }
-    }
-    address
+    format!("{path}?to={}", words::encoded(to))
 }
 
 /// The form.
@@ -121,7 +112,7 @@ pub(super) async fn log_out(
     headers: HeaderMap,
     Form(form): Form<acts::Proof>,
 ) -> Response {
-    if let Err(refusal) = desk.admit(&headers, &form) {
+    if let Err(refusal) = desk.admit(&headers, &form.proof) {
         return *refusal;
     }
     let cookie = desk.console.sessions.close(&headers, is_secure(&headers));

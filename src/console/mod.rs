@@ -9,6 +9,7 @@ mod accounts;
 mod acts;
 mod chart;
 mod dead;
+mod erase;
 mod figures;
 mod live;
 mod login;
@@ -92,6 +93,8 @@ impl Console {
             .route("/console/login", get(login::form).post(login::log_in))
             .route("/console/logout", post(login::log_out))
             .route("/console/events", get(live::events))
+            .route("/console/threads/{id}/erase", get(show).post(erase::erase_thread))
+            .route("/console/erase", get(show).post(erase::erase_person))
             .route("/console/threads/{id}/{change}", post(acts::change_thread))
             .route("/console/dead/{id}/{act}", post(acts::act_on_letter))
             .with_state(desk)

@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, Uri};
 use maud::{DOCTYPE, Markup, html};
 
 use super::view::{Notice, View};
-use super::{Desk, dead, threads};
+use super::{Desk, dead, erase, threads};
 use crate::http::sessions::Visitor;
 use crate::store::StoreError;
 
@@ -34,7 +34,7 @@ const ASSETS: [(&str, &str, &str); 3] = [
     (
         "/console/assets/console.css",
         "text/css; charset=utf-8",
-        include_str!("assets/console.css"),
+        concat!(include_str!("../page.css"), include_str!("assets/console.css")),
     ),
     (
         "/console/assets/console.js",
@@ -82,6 +82,9 @@ pub(super) fn shell(desk: &Desk, view: &View, uri: &Uri, visitor: &Visitor, live
         View::Overview => ("Overview", PAGES[0].0),
         View::Threads(_) => ("Threads", PAGES[1].0),
         View::Thread(_) => ("Thread", PAGES[1].0),
+        View::EraseThread(_) => ("Erase a thread", PAGES[1].0),
+        View::ErasePerson(_) => ("Erase a person", PAGES[1].0),
+        View::Erased => ("What was erased", PAGES[1].0),
         View::Dead(_) => ("Dead letters", PAGES[2].0),
         View::Accounts => ("Accounts", PAGES[3].0),
         View::Settings => ("Settings", PAGES[4].0),
@@ -91,31 +94,42 @@ pub(super) fn shell(desk: &Desk, view: &View, uri: &Uri, visitor: &Visitor, live
         .map_or("/console", |address| address.as_str());
     let body = html! {
         h1 { (title) }
-        @if let Some(words) = notice(uri) { p class="notice" role="status" { (words) } }
+        @if let Some((kind, words)) = notice(uri) { p class=(kind) role="status" { (words) } }
         @match view {
             View::Threads(filter) => { (threads::form(desk, filter)) }
             View::Dead(filter) => { (dead::form(filter)) }
+            View::ErasePerson(wanted) => { (erase::search(wanted)) }
             _ => {}
         }
-        div id="live" data-view=(address) { (live) }
-        p class="linked" { span id="link" { "as of the loading of this page" } }
+        div id=(if view.follows() { "live" } else { "still" }) data-view=(address) { (live) }
+        @match view {
+            View::Threads(_) => { (threads::further()) }
+            View::EraseThread(id) => {
+                @let thread = format!("/console/threads/{id}");
+                (erase::confirm(&format!("{thread}/erase"), None, &thread, visitor))
+            }
+            View::ErasePerson(wanted) => { (erase::confirm_person(wanted, visitor)) }
+            _ => {}
+        }
+        @if view.follows() { p class="linked" { span id="link" { "as of the loading of this page" } } }
     };
     frame(StatusCode::OK, title, Some((visitor, current)), &body)
 }
 
-/// What an act that was just done is called.
-fn notice(uri: &Uri) -> Option<&'static str> {
+/// What an act that was just done is called, and how it looks.
+fn notice(uri: &Uri) -> Option<(&'static str, &'static str)> {
     let axum::extract::Query(Notice { done }) = axum::extract::Query::try_from_uri(uri).ok()?;
-    Some(match done?.as_str() {
+    let words = match done?.as_str() {
         "pause" => "The thread is paused: the bot is silent there.",
         "resume" => "The thread is open: the bot answers there.",
         "reset" => "The thread is reset: the next question opens a new conversation.",
-        "erase" => "The thread is erased. Its last traces leave the database's files within minutes.",
         "replay" => "Back to work: it is tried again now.",
         "purge" => "The dead letter is forgotten.",
         "gone" => "It was not there any more. Somebody may have acted already.",
+        "unsure" => return Some(("problem", "Nothing is erased: tick the box first.")),
         _ => return None,
-    })
+    };
+    Some(("notice", words))
 }
 
 /// A page for what is not there.

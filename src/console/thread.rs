@@ -23,7 +23,7 @@ pub(super) fn live(desk: &Desk, detail: &ThreadDetail, visitor: &Visitor) -> Mar
                     div { dt { "Known as" } dd { (detail.aliases.join(", ")) } }
                 }
             }
-            (acts(&thread.id, &thread.state, thread.conversation_id.as_deref(), visitor))
+            (acts(&thread.id, &thread.state, visitor))
         }
         h2 { "Transcript" }
         @if detail.history.is_empty() {
@@ -35,7 +35,7 @@ pub(super) fn live(desk: &Desk, detail: &ThreadDetail, visitor: &Visitor) -> Mar
     }
 }
 
-fn acts(id: &str, state: &str, conversation: Option<&str>, visitor: &Visitor) -> Markup {
+fn acts(id: &str, state: &str, visitor: &Visitor) -> Markup {
     let act = |name: &str, words: &str, hint: &str| {
         html! {
             form method="post" action={ "/console/threads/" (id) "/" (name) } {
@@ -53,16 +53,9 @@ fn acts(id: &str, state: &str, conversation: Option<&str>, visitor: &Visitor) ->
                 (act("pause", "Pause", "The bot is silent here: a person answers."))
             }
             (act("reset", "Reset", "The agent forgets: the next question opens a new conversation."))
-            details id="erasing" {
-                summary { "Erase …" }
-                form method="post" action={ "/console/threads/" (id) "/erase" } {
-                    (proof(visitor))
-                    p { "The thread goes for good, with its names and numbers and all that was said." }
-                    @if let Some(conversation) = conversation {
-                        p { "The agent still has conversation " (conversation) ": delete it there as well." }
-                    }
-                    button id="erase" class="danger" { "Erase for good" }
-                }
+            div {
+                a id="erase" class="button danger" href={ "/console/threads/" (id) "/erase" } aria-describedby="erase-hint" { "Erase …" }
+                p class="hint" id="erase-hint" { "For good. First you see what would go." }
             }
         }
     }

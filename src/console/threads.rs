@@ -109,6 +109,15 @@ pub(super) fn live(desk: &Desk, filter: &Filter, rows: &[ThreadRow]) -> Markup {
     }
 }
 
+/// Where else one can go from here.
+pub(super) fn further() -> Markup {
+    html! {
+        p class="quiet" {
+            a href="/console/erase" { "Erase a person …" } " · " a href="/console/erased" { "What was erased" }
+        }
+    }
+}
+
 /// A thread's state.
 pub(super) fn state(state: &str) -> Markup {
     match state {

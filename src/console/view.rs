@@ -5,7 +5,7 @@ use http::Uri;
 use maud::Markup;
 use serde::Deserialize;
 
-use super::{Desk, accounts, dead, overview, settings, thread, threads};
+use super::{Desk, accounts, dead, erase, overview, settings, thread, threads};
 use crate::http::sessions::Visitor;
 use crate::store::StoreError;
 
@@ -15,6 +15,12 @@ pub(super) enum View {
     Overview,
     Threads(threads::Filter),
     Thread(String),
+    /// What would go with a thread.
+    EraseThread(String),
+    /// What would go with a person.
+    ErasePerson(erase::Wanted),
+    /// What was erased.
+    Erased,
     Dead(dead::Filter),
     Accounts,
     Settings,
@@ -36,17 +42,36 @@ impl View {
             "/dead" => Some(Self::Dead(query(uri)?)),
             "/accounts" => Some(Self::Accounts),
             "/settings" => Some(Self::Settings),
-            other => {
-                let id = other.strip_prefix("/threads/")?;
-                (!id.is_empty() && !id.contains('/')).then(|| Self::Thread(id.to_owned()))
-            }
+            "/erase" => Some(Self::ErasePerson(query(uri)?)),
+            "/erased" => Some(Self::Erased),
+            other => Self::of_thread(other.strip_prefix("/threads/")?),
         }
+    }
+
+    /// `ID` or `ID/erase`.
+    fn of_thread(path: &str) -> Option<Self> {
+        let erase = path.strip_suffix("/erase");
+        let id = erase.unwrap_or(path);
+        if id.is_empty() || id.contains('/') {
+            return None;
+        }
+        let view = if erase.is_some() {
+            Self::EraseThread
+        } else {
+            Self::Thread
+        };
+        Some(view(id.to_owned()))
+    }
+
+    /// Whether the page follows what happens. To find all that is a person's takes the store too long for that.
+    pub(super) fn follows(&self) -> bool {
+        !matches!(self, Self::ErasePerson(_))
     }
 
     /// What a reader is told where the page has nothing to show.
     pub(super) fn missing(&self) -> &'static str {
         match self {
-            Self::Thread(_) => "No thread is known by this name.",
+            Self::Thread(_) | Self::EraseThread(_) => "No thread is known by this name.",
             _ => "There is no such page.",
         }
     }
@@ -69,6 +94,18 @@ impl Desk {
             View::Thread(name) => {
                 let detail = store.thread(name).await?;
                 Ok(detail.map(|detail| thread::live(self, &detail, visitor)))
+            }
+            View::EraseThread(id) => {
+                let erasable = store.erasable(id).await?;
+                Ok(erasable.map(|erasable| erase::thread(&erasable)))
+            }
+            View::ErasePerson(wanted) => {
+                let found = self.threads_of(wanted).await?;
+                Ok(Some(erase::person(wanted, &found)))
+            }
+            View::Erased => {
+                let lines = store.audit(erase::MOST_LINES).await?;
+                Ok(Some(erase::audit(&lines)))
             }
             View::Dead(filter) => {
                 let letters = store.dead(filter.query()).await?;
@@ -96,7 +133,19 @@ mod tests {
         assert_eq!(filter.query().state.as_deref(), Some("paused"));
         assert_eq!(filter.query().channel, None);
         assert_eq!(view("/console/threads/abc"), Some(View::Thread("abc".to_owned())));
-        for nothing in ["/metrics", "/console/nothing", "/console/threads/a/b"] {
+        let erase = Some(View::EraseThread("abc".to_owned()));
+        assert_eq!(view("/console/threads/abc/erase?done=unsure"), erase);
+        let Some(person @ View::ErasePerson(_)) = view("/console/erase?person=%2B1%20650") else {
+            panic!("this is a person");
+        };
+        assert!(!person.follows() && View::Erased.follows());
+        for nothing in [
+            "/metrics",
+            "/console/nothing",
+            "/console/threads/a/b",
+            "/console/threads/a/b/erase",
+            "/console/threads//erase",
+        ] {
             assert_eq!(view(nothing), None, "{nothing}");
         }
     }

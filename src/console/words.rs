@@ -74,6 +74,19 @@ pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
+/// A text as it stands in an address: everything is encoded that is no plain letter, digit or slash.
+pub(super) fn encoded(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut address, byte| {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
+            address.push(char::from(byte));
+        } else {
+            let _ = write!(address, "%{byte:02X}");
+        }
+        address
+    })
+}
+
 /// A small mark with the state of something.
 pub(super) fn mark(kind: &str, words: &str) -> Markup {
     html! { span class={ "mark " (kind) } { (words) } }
@@ -97,6 +110,11 @@ mod tests {
         ] {
             assert_eq!(took(millis), words);
         }
+    }
+
+    #[test]
+    fn what_stands_in_an_address_is_encoded() {
+        assert_eq!(encoded("+1 650/a&b=ü"), "%2B1%20650/a%26b%3D%C3%BC");
     }
 
     #[test]

@@ -283,6 +283,11 @@ pub async fn backup(settings: &Settings, file: &Path) -> Result<Backup, StoreErr
     sqlite::backup::backup(settings, file).await
 }
 
+/// How much of the copy that [`backup`] is making into this file is written so far, in bytes; none if none is being made.
+pub fn backup_so_far(file: &Path) -> Option<u64> {
+    sqlite::backup::so_far(file)
+}
+
 /// Section `store` of the configuration.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

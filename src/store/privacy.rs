@@ -136,6 +136,10 @@ pub trait PrivacyStore: Send + Sync {
     /// a phone number or a user id.
     async fn threads_of(&self, person: &str) -> Result<Vec<ThreadRow>, StoreError>;
 
+    /// What erasing a thread would remove if it happened now, but for words of the bridge about it elsewhere. None if no
+    /// thread is known by that id or address.
+    async fn erasable(&self, thread: &str) -> Result<Option<Erased>, StoreError>;
+
     /// Erases. None if no thread is known by that name. Whoever works on the thread at the moment finds its claim
     /// void: nothing more is sent.
     async fn erase(&self, what: Erasure, now: Time) -> Result<Option<Erased>, StoreError>;
@@ -150,6 +154,17 @@ pub trait PrivacyStore: Send + Sync {
     /// Looks through some hundred threads behind `from` and removes the text of what ended before `before`. Dead letters
     /// become `expired`: nothing is left to try again.
     async fn expire(&self, before: Time, from: Option<String>) -> Result<Expired, StoreError>;
+}
+
+/// A person's name as addresses have it: a phone number may be written as people do.
+pub fn plain_name(name: &str) -> String {
+    let name = name.trim();
+    match name.strip_prefix('+') {
+        Some(number) if number.chars().all(|c| c.is_ascii_digit() || " -().".contains(c)) => {
+            number.chars().filter(char::is_ascii_digit).collect()
+        }
+        _ => name.to_owned(),
+    }
 }
 
 /// Whether a text names this, and not only something longer that begins or ends the same.
@@ -192,6 +207,15 @@ mod tests {
             assert!(!names(alias, "555"), "{alias}");
         }
         assert_eq!(patterns("a_b%"), ["%/a\\_b\\%", "%/a\\_b\\%/former-%"]);
+    }
+
+    #[test]
+    fn a_phone_number_may_be_written_as_people_do() {
+        assert_eq!(plain_name("+1 (650) 555-1234"), "16505551234");
+        assert_eq!(plain_name(" U0123ABCD "), "U0123ABCD");
+        for name in ["16505551234", "US.13491208655302741918", "+x1"] {
+            assert_eq!(plain_name(name), name);
+        }
     }
 
     #[test]

@@ -333,9 +333,9 @@ fn reason(row: &impl Cells, index: usize) -> Result<Option<String>, StoreError> 
 }
 
 /// What erasing a thread removes: `address, conversation_id, messages, deliveries, names, ratings`
-pub(super) fn erasable(row: &impl Cells, id: ThreadId) -> Result<Erased, StoreError> {
+pub(super) fn erasable(row: &impl Cells, id: &str) -> Result<Erased, StoreError> {
     Ok(Erased {
-        id: Some(id.to_string()),
+        id: Some(id.to_owned()),
         address: optional_text(row, 0)?,
         conversation_id: optional_text(row, 1)?,
         messages: count(row, 2)?.into(),

@@ -23,7 +23,7 @@ pub(crate) fn ann() -> Person {
 }
 
 /// A browser that has logged in; none where there is none.
-fn inside(world: &World) -> Option<Browser> {
+pub(crate) fn inside(world: &World) -> Option<Browser> {
     let browser = Browser::start()?;
     browser.open(&format!("{}/threads", console(world)));
     browser.type_into("#token", &format!("{TOKEN}\u{e007}"));
@@ -173,9 +173,25 @@ fn the_pages_fit_every_width_in_light_and_dark() {
     let Some(browser) = inside(&world) else { return };
     let list = world.cli(&["threads", "list", "--json"]).exits(0).json();
     let thread = format!("/threads/{}", list[0]["id"].as_str().unwrap());
-    for path in ["", "/threads", &thread, "/dead", "/accounts", "/settings"] {
+    let erase = format!("{thread}/erase");
+    let person = "/erase?person=15550001111";
+    for path in [
+        "",
+        "/threads",
+        &thread,
+        &erase,
+        person,
+        "/erased",
+        "/dead",
+        "/accounts",
+        "/settings",
+    ] {
         browser.open(&format!("{}{path}", console(&world)));
-        browser.shows("#link", "live");
+        if path == person {
+            browser.shows("tbody", "15550001111");
+        } else {
+            browser.shows("#link", "live");
+        }
         for (scheme, width) in [("light", 320), ("dark", 320), ("dark", 900), ("light", 1400)] {
             browser.prefer(scheme);
             browser.resize(width, 800);
@@ -191,29 +207,4 @@ fn the_pages_fit_every_width_in_light_and_dark() {
             );
         }
     }
-}
-
-#[test]
-fn an_operator_erases_a_thread() {
-    let world = world();
-    world.text(&ann(), "to be forgotten");
-    world.meta.wait_sent("to be forgotten");
-    let Some(browser) = inside(&world) else { return };
-    browser.click("tbody a");
-    browser.shows(".transcript", "to be forgotten");
-    browser.click("#erasing summary");
-    browser.shows("#erasing", "The agent still has conversation c1");
-    // What was unfolded stays so while the page follows what happens.
-    world.text(&ann(), "one more");
-    browser.shows(".transcript", "echo: one more");
-    browser.is_sound();
-    browser.click("#erase");
-    browser.shows(".notice", "The thread is erased");
-    browser.shows("#live", "There are no such threads");
-    assert_eq!(
-        world.cli(&["threads", "list", "--json"]).exits(0).json(),
-        json!([])
-    );
-    let audit = world.cli(&["threads", "audit", "--json"]).exits(0).json();
-    assert_eq!(audit[0]["what"], "thread_erased", "{audit}");
 }

@@ -6,7 +6,7 @@ use crate::console::{TOKEN, ann, console, world};
 use crate::harness::{Page, World, browse, submit};
 
 /// Posts a form as a page of this very server would.
-fn post_form(world: &World, path: &str, cookie: &str, body: &str) -> Page {
+pub(crate) fn post_form(world: &World, path: &str, cookie: &str, body: &str) -> Page {
     let headers = [
         ("content-type", "application/x-www-form-urlencoded"),
         ("sec-fetch-site", "same-origin"),
@@ -17,7 +17,7 @@ fn post_form(world: &World, path: &str, cookie: &str, body: &str) -> Page {
 
 /// Logs in and returns the cookie.
 #[track_caller]
-fn log_in(world: &World) -> String {
+pub(crate) fn log_in(world: &World) -> String {
     let page = post_form(world, "/login", "", &format!("token={TOKEN}"));
     assert_eq!((page.status, page.header("location")), (303, "/console"));
     page.header("set-cookie").split(';').next().unwrap().to_owned()
@@ -25,7 +25,7 @@ fn log_in(world: &World) -> String {
 
 /// What the forms of a page send along.
 #[track_caller]
-fn proof(page: &Page) -> String {
+pub(crate) fn proof(page: &Page) -> String {
     let (_, after) = page.body.split_once("name=\"proof\" value=\"").unwrap();
     after.split('"').next().unwrap().to_owned()
 }

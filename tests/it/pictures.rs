@@ -30,7 +30,7 @@ fn keep(browser: &Browser, name: &str) {
 fn the_playground() {
     let browser = Browser::start().expect("a browser");
     let demo = Demo::start();
-    browser.resize(1440, 940);
+    browser.resize(1440, 975);
     browser.open(&demo.page());
     browser.shows("#life", "running");
     browser.type_into("#phone-text", &format!("Do you repair zips?{ENTER}"));
@@ -41,11 +41,11 @@ fn the_playground() {
     browser.click("#whatsapp-limited");
     browser.click("input[value=slow]");
     browser.type_into("#phone-text", &format!("And to Norway?{ENTER}"));
-    browser.type_into("#workspace-text", &format!("On Saturday too?{ENTER}"));
+    browser.type_into("#workspace-text", &format!("Can I return a jacket?{ENTER}"));
     browser.shows("#ways > li:first-child .done:nth-child(4)", "asked");
     browser.click("#kill");
     browser.shows("#life", "killed");
-    browser.type_into("#workspace-text", &format!("Are you there?{ENTER}"));
+    browser.type_into("#workspace-text", &format!("Can I pay by invoice?{ENTER}"));
     browser.shows("#ways > li:first-child .failed", "received");
     browser.prefer("dark");
     browser.run("scrollTo({top: 0, behavior: 'instant'})");
@@ -123,11 +123,17 @@ fn the_console() {
     );
     browser.shows(".transcript li:last-child", "left to a person");
     keep(&browser, "console-thread-dark");
+    browser.click("#erase");
+    browser.shows("h1", "Erase a thread");
+    browser.click("#sure");
+    browser.resize(1200, 640);
+    keep(&browser, "console-erase-dark");
     browser.prefer("light");
     browser.open(&format!("{console}/dead"));
     browser.shows("#link", "live");
-    browser.resize(1200, 560);
+    browser.resize(1200, 610);
     keep(&browser, "console-dead");
+    browser.resize(1200, 560);
     browser.open(&format!("{console}/accounts"));
     keep(&browser, "console-accounts");
     browser.resize(1200, 860);
@@ -139,4 +145,9 @@ fn the_console() {
     browser.open(&console);
     browser.shows("#link", "live");
     keep(&browser, "console-narrow");
+    browser.prefer("dark");
+    browser.open(&format!("{console}/threads?q=15550100142"));
+    browser.click("tbody a");
+    browser.shows(".transcript .ours .ticks", "read");
+    keep(&browser, "console-narrow-dark");
 }

@@ -6,8 +6,9 @@ use serde_json::json;
 use super::unknown;
 use crate::cli::confirm::confirmed;
 use crate::cli::output;
+use crate::cli::progress::{self, Progress};
 use crate::store::Store;
-use crate::store::privacy::{AuditLine, Erased, Erasure, Traces};
+use crate::store::privacy::{AuditLine, Erased, Erasure, Traces, plain_name};
 
 /// What `threads erase` takes.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub(super) struct Erase {
 impl Erase {
     /// Erases, and tells what that was.
     pub(super) async fn run(self, store: &dyn Store, json: bool) -> anyhow::Result<()> {
-        let person = self.person.as_deref().map(plain);
+        let person = self.person.as_deref().map(plain_name);
         let threads: Vec<String> = match (&self.thread, &person) {
             (Some(name), _) => {
                 let thread = store.thread(name).await?.ok_or_else(|| unknown(name))?;
@@ -42,13 +43,16 @@ impl Erase {
             return Err(anyhow!("nothing is erased"));
         }
         let mut erased = Vec::with_capacity(threads.len() + 1);
+        let mut progress = Progress::new("erasing", threads.len());
         for thread in threads {
             erased.extend(
                 store
                     .erase(Erasure::Thread(thread), crate::cli::now(store))
                     .await?,
             );
+            progress.step();
         }
+        drop(progress);
         if let Some(person) = person {
             let elsewhere = store
                 .erase(Erasure::Person(person), crate::cli::now(store))
@@ -61,24 +65,14 @@ impl Erase {
             }
         }
         // Erased it is already: what the files still hold must be told of in any case.
-        let traces = store.clear(crate::cli::now(store)).await;
+        let clear = store.clear(crate::cli::now(store));
+        let traces = progress::waiting("removing the last traces from the database's files", clear).await;
         let words = if json {
             output::json(&json!({"erased": erased, "traces": traces.as_ref().unwrap_or(&Traces::Left)}))
         } else {
             erased.iter().try_for_each(|erased| output::line(&told(erased)))
         };
         words.and(left(traces, json))
-    }
-}
-
-/// A phone number may be written as people do.
-fn plain(name: &str) -> String {
-    let name = name.trim();
-    match name.strip_prefix('+') {
-        Some(number) if number.chars().all(|c| c.is_ascii_digit() || " -().".contains(c)) => {
-            number.chars().filter(char::is_ascii_digit).collect()
-        }
-        _ => name.to_owned(),
     }
 }
 
@@ -163,22 +157,4 @@ pub(super) async fn audit(store: &dyn Store, limit: u32, json: bool) -> anyhow::
         "files clear at",
     ];
     output::table(&head, &rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_phone_number_may_be_written_as_people_do() {
-        assert_eq!(plain("+1 (650) 555-1234"), "16505551234");
-        for name in ["16505551234", "U0123ABCD", "US.13491208655302741918", "+", "+x1"] {
-            assert_eq!(
-                plain(name),
-                name.strip_prefix('+')
-                    .filter(|rest| rest.is_empty())
-                    .unwrap_or(name)
-            );
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod mistakes;
+mod reference;
 
 use std::ffi::OsString;
 use std::time::Duration;

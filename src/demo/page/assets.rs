@@ -19,7 +19,11 @@ const SVG: &str = "image/svg+xml";
 /// Path, type, content.
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("assets/index.html")),
-    ("/base.css", CSS, include_str!("assets/base.css")),
+    (
+        "/base.css",
+        CSS,
+        concat!(include_str!("../../page.css"), include_str!("assets/base.css")),
+    ),
     ("/phone.css", CSS, include_str!("assets/phone.css")),
     ("/workspace.css", CSS, include_str!("assets/workspace.css")),
     ("/bridge.css", CSS, include_str!("assets/bridge.css")),

@@ -34,6 +34,17 @@ impl PrivacyStore for PostgresStore {
         Ok(threads)
     }
 
+    async fn erasable(&self, thread: &str) -> Result<Option<Erased>, StoreError> {
+        let find = sqlx::query(sql::FIND).bind(thread);
+        let Some(found) = self.readers.fetch_optional(find).await? else {
+            return Ok(None);
+        };
+        let id = found.text(0)?;
+        let look = sqlx::query(sql::ERASABLE).bind(id);
+        let row = self.readers.fetch_optional(look).await?;
+        row.map(|row| rows::erasable(&row, id)).transpose()
+    }
+
     async fn erase(&self, what: Erasure, now: Time) -> Result<Option<Erased>, StoreError> {
         let (thread, person, named) = match what {
             Erasure::Person(name) => (None, Some(name.clone()), name),
@@ -132,7 +143,7 @@ pub(super) async fn erase(
         let Some(row) = tx.fetch_optional(sqlx::query(sql::ERASABLE).bind(&text)).await? else {
             return Ok(Outcome::Erased(None));
         };
-        erased = rows::erasable(&row, id)?;
+        erased = rows::erasable(&row, &text)?;
         tx.run(sqlx::query(sql::ERASE).bind(&text)).await?;
     }
     if let Some(person) = person {

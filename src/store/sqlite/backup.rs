@@ -53,6 +53,26 @@ pub(in crate::store) async fn backup(settings: &Settings, file: &Path) -> Result
     })
 }
 
+/// How much of a copy that is to become this file is written so far, in bytes; none if none is being made.
+pub(in crate::store) fn so_far(file: &Path) -> Option<u64> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let whole = file.file_name()?.to_str()?;
+    let parts = fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let parts = parts.flatten().filter(|part| {
+        let name = part.file_name();
+        let name = name.to_string_lossy();
+        let tag = name
+            .strip_prefix(whole)
+            .and_then(|rest| rest.strip_suffix(".part"));
+        tag.is_some_and(|tag| tag.starts_with('.'))
+    });
+    // One that a killed process has left behind is older.
+    let latest = parts
+        .filter_map(|part| part.metadata().ok())
+        .max_by_key(|part| part.modified().ok())?;
+    Some(latest.len())
+}
+
 async fn check(copy: &Path) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(copy).read_only(true);
     let mut conn = options.connect().await?;

@@ -46,6 +46,18 @@ impl PrivacyStore for SqliteStore {
         Ok(threads)
     }
 
+    async fn erasable(&self, thread: &str) -> Result<Option<Erased>, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        let Some(id) = reads::find(&mut conn, thread).await? else {
+            return Ok(None);
+        };
+        let row = sqlx::query(sql::ERASABLE)
+            .bind(&id)
+            .fetch_optional(&mut *conn)
+            .await?;
+        row.map(|row| rows::erasable(&row, &id)).transpose()
+    }
+
     async fn erase(&self, what: Erasure, now: Time) -> Result<Option<Erased>, StoreError> {
         let (thread, person, named) = match what {
             Erasure::Person(name) => (None, Some(name.clone()), name),
@@ -136,7 +148,7 @@ pub(super) async fn erase(
         let Some(row) = row else {
             return Ok(Outcome::Erased(None));
         };
-        erased = rows::erasable(&row, id)?;
+        erased = rows::erasable(&row, &text)?;
         sqlx::query(sql::ERASE).bind(&text).execute(&mut *conn).await?;
     }
     if let Some(person) = person {

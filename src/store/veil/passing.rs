@@ -56,6 +56,10 @@ impl PrivacyStore for Veiled {
         self.inner.threads_of(person).await
     }
 
+    async fn erasable(&self, thread: &str) -> Result<Option<Erased>, StoreError> {
+        self.inner.erasable(thread).await
+    }
+
     async fn erase(&self, what: Erasure, now: Time) -> Result<Option<Erased>, StoreError> {
         self.inner.erase(what, now).await
     }

@@ -68,6 +68,19 @@ impl Lock {
     }
 }
 
+/// Reads the database and does not let go: SQLite cannot cut its log until this is dropped.
+pub(crate) struct Reader(#[allow(dead_code, reason = "held, not used")] Connection);
+
+impl Reader {
+    /// Begins to read.
+    pub(crate) fn of(world: &World) -> Self {
+        let mut connection = Connection::open(world);
+        connection.execute("BEGIN", "BEGIN");
+        let _: Vec<String> = connection.column("SELECT id FROM threads", "SELECT id FROM threads");
+        Self(connection)
+    }
+}
+
 /// Makes the database look as if a later version had written it: it ran a migration that nobody knows here.
 pub(crate) fn pretend_newer(world: &World) {
     let mut connection = Connection::open(world);

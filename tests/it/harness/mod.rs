@@ -40,14 +40,14 @@ pub(crate) use browser::Browser;
 pub(crate) use config::Config;
 pub(crate) use daemon::Daemon;
 pub(crate) use database::{
-    Lock, change_rows, checkpoint, count_rows, pretend_newer, recorded_attempts, spread_over_a_day,
+    Lock, Reader, change_rows, checkpoint, count_rows, pretend_newer, recorded_attempts, spread_over_a_day,
     waiting_work,
 };
 pub(crate) use demo::Demo;
 pub(crate) use graph_stub::{APP, GraphStub, WABA};
 pub(crate) use meta_stub::MetaStub;
 pub(crate) use metrics::Metrics;
-pub(crate) use program::{Finished, binary, run, run_on_terminal};
+pub(crate) use program::{Finished, binary, run, run_on_terminal, run_watched};
 pub(crate) use raw::{Heard, Raw};
 pub(crate) use sign::{hex, slack_signature, whatsapp_signature};
 pub(crate) use slack_events::SlackEvent;

@@ -103,6 +103,18 @@ pub(crate) fn run_on_terminal(
     finish(command, arguments)
 }
 
+/// Runs a command of the binary to its end. What it complains of goes to a terminal.
+#[track_caller]
+pub(crate) fn run_watched(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Finished {
+    let (stderr, seen) = Terminal::with_typed("").ends();
+    let mut command = command(home, arguments, environment);
+    command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(stderr);
+    let child = command.spawn().unwrap();
+    // The terminal ends when nobody but us holds it.
+    drop(command);
+    collect(child, Box::new(seen), arguments)
+}
+
 #[track_caller]
 fn finish(mut command: Command, arguments: &[&str]) -> Finished {
     let mut child = command
@@ -110,6 +122,12 @@ fn finish(mut command: Command, arguments: &[&str]) -> Finished {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let stderr = child.stderr.take().unwrap();
+    collect(child, Box::new(stderr), arguments)
+}
+
+#[track_caller]
+fn collect(mut child: Child, stderr: Box<dyn Read + Send>, arguments: &[&str]) -> Finished {
     let drain = |stream: Option<Box<dyn Read + Send>>| {
         let mut stream = stream.unwrap();
         thread::spawn(move || {
@@ -119,7 +137,7 @@ fn finish(mut command: Command, arguments: &[&str]) -> Finished {
         })
     };
     let stdout = drain(child.stdout.take().map(|stream| Box::new(stream) as _));
-    let stderr = drain(child.stderr.take().map(|stream| Box::new(stream) as _));
+    let stderr = drain(Some(stderr));
     let status = end_of(&mut child, 2 * DEADLINE);
     if status.is_none() {
         let _ = child.kill();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::postgres::{Database, on_postgres};
 use super::{
     AgentStub, Config, DEADLINE, Daemon, Finished, Incoming, MetaStub, Metrics, Person, Reply, SlackEvent,
-    SlackStub, get, post, run, run_on_terminal, slack_signature, webhook, whatsapp_signature,
+    SlackStub, get, post, run, run_on_terminal, run_watched, slack_signature, webhook, whatsapp_signature,
 };
 
 /// How long a replica keeps its claims, in the run on PostgreSQL: short, for there is much killing.
@@ -174,8 +174,9 @@ impl World {
     #[track_caller]
     pub(crate) fn launch(&mut self) {
         self.bury();
-        let file = self.write_config();
-        self.daemon = Some(Daemon::start(self.home(), &file, &self.config));
+        self.write_config();
+        // Named from its folder, so that no page shows a folder of this machine.
+        self.daemon = Some(Daemon::start(self.home(), "chatbridge.toml", &self.config));
     }
 
     /// Another daemon on the same database, between the same stubs; with a changed configuration.
@@ -277,6 +278,14 @@ impl World {
         let file = self.home().join("chatbridge.toml").display().to_string();
         let arguments = [arguments, &["--config", &file]].concat();
         run_on_terminal(self.home(), &arguments, self.config.environment(), typed)
+    }
+
+    /// The same where a terminal shows what it complains of.
+    #[track_caller]
+    pub(crate) fn cli_watched(&self, arguments: &[&str]) -> Finished {
+        let file = self.home().join("chatbridge.toml").display().to_string();
+        let arguments = [arguments, &["--config", &file]].concat();
+        run_watched(self.home(), &arguments, self.config.environment())
     }
 
     /// A look at the daemon's metrics.

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::{Target, moved, rows, url_of};
 use crate::harness::postgres::on_postgres;
 use crate::harness::{
-    Call, Counted, Fault, Talk, Webhook, World, dead_letters, deliver_all, eventually, judge,
-    wait_all_answered,
+    Call, Fault, Talk, Webhook, World, dead_letters, deliver_all, eventually, judge, wait_all_answered,
 };
 
 /// The message that the agent never answers.
@@ -74,7 +73,7 @@ fn go_on(world: &mut World, talks: &mut [Talk], to: &Target) {
     say(talks, "after");
     deliver_all(world, talks);
     wait_all_answered(world, &names(talks));
-    judge(world, talks, &[(HOPELESS, "dead")], Counted::by(world));
+    judge(world, talks, &[(HOPELESS, "dead")]);
     for n in 0..4 {
         let (before, after) = (format!("before{n}."), format!("after{n}."));
         assert_eq!(
@@ -112,7 +111,7 @@ fn there_and_back(world: &mut World, to: Target, back: Target) {
     world.wait_idle();
     // What was tried again out of its turn was answered out of its turn.
     talks.remove(4);
-    judge(world, &talks, &[], Counted::by(world));
+    judge(world, &talks, &[]);
 }
 
 #[test]
@@ -206,7 +205,7 @@ fn what_was_under_way(to: impl FnOnce(&World) -> Option<Target>) {
     }
     world.still_works("afterwards");
     world.wait_idle();
-    judge(&world, &talks, &[], Counted::by(&world));
+    judge(&world, &talks, &[]);
 }
 
 /// Waits for those that nobody holds up.

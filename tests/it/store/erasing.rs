@@ -56,7 +56,9 @@ async fn an_erased_thread_is_known_no_more_and_its_redelivered_message_is_a_dupl
     let bench = Bench::new().await;
     bench.accept(vec![person("m1", &["u1", "p555"], "one", 0)]).await;
     bench.answer(at(1), &["a", "b"], false).await;
+    let foreseen = bench.store.erasable("chan/A1/p555").await.unwrap();
     let erased = erase(&bench, "chan/A1/p555", 2).await.unwrap();
+    assert_eq!(foreseen.as_ref(), Some(&erased));
     assert_eq!(erased.address.as_deref(), Some("chan/A1/u1"));
     assert_eq!(erased.conversation_id.as_deref(), Some("conv"));
     let counts = (erased.messages, erased.deliveries, erased.names, erased.ratings);
@@ -64,6 +66,7 @@ async fn an_erased_thread_is_known_no_more_and_its_redelivered_message_is_a_dupl
     let id = erased.id.unwrap();
     for name in ["chan/A1/u1", "chan/A1/p555", &id] {
         assert!(bench.store.thread(name).await.unwrap().is_none(), "{name}");
+        assert_eq!(bench.store.erasable(name).await.unwrap(), None, "{name}");
         assert_eq!(erase(&bench, name, 3).await, None, "{name}");
     }
     assert!(bench.claim_sends(at(4)).await.is_empty());
