@@ -88,6 +88,8 @@ fn what_a_reply_refers_to_is_given_to_the_agent_if_it_is_known_there() {
     let first_id = first.message["id"].as_str().unwrap().to_owned();
     world.whatsapp(&webhook(NUMBER, &[first]));
     let ours = world.meta.wait_sent("blue mugs");
+    // Nobody replies before Meta's answer to the sending is stored.
+    world.wait_idle();
     let reply = |person: &Person, id: &str, text: &str| {
         Incoming::text(person, text).with("context", json!({"from": "15550000000", "id": id}))
     };
