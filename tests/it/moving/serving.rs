@@ -198,6 +198,8 @@ fn what_was_under_way(to: impl FnOnce(&World) -> Option<Target>) {
     world.kill9();
     moved(&world, &url_of(&world), &to.url);
     to.serve(&mut world.config);
+    // From here on that is the world's database.
+    let _source = std::mem::replace(&mut world.database, to.server);
     world.launch();
     wait_all_answered(&world, &names(&talks));
     for talk in &talks {
