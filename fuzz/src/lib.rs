@@ -84,6 +84,34 @@ pub fn channel(name: &str) -> Arc<dyn Channel> {
     wanted.expect("such a channel")
 }
 
+/// A channel and its routes: whatever a platform signs, however odd, is read or refused as malformed, fit to be stored,
+/// and read the same twice.
+pub struct Door {
+    channel: Arc<dyn Channel>,
+    posts: Vec<Endpoint>,
+}
+
+impl Door {
+    /// The door of the channel of this name.
+    pub fn of(name: &str) -> Self {
+        let channel = channel(name);
+        let posts = posts(&*channel);
+        Self { channel, posts }
+    }
+
+    /// Posts an input, whose first byte chooses the route.
+    pub fn post(&self, data: &[u8]) {
+        let Some((route, body)) = data.split_first() else {
+            return;
+        };
+        let endpoint = &self.posts[usize::from(*route) % self.posts.len()];
+        let read = || signed(&*self.channel, endpoint, body);
+        let first = read();
+        assert_eq!(format!("{first:?}"), format!("{:?}", read()), "read in two ways");
+        check(&*self.channel, first);
+    }
+}
+
 /// The routes that a channel takes POSTs on.
 pub fn posts(channel: &dyn Channel) -> Vec<Endpoint> {
     let mut endpoints = channel.endpoints();

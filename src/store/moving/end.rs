@@ -6,6 +6,7 @@ use super::error::MoveError;
 use super::mark::{Origin, Place};
 use super::tables::{Kind, Table};
 use super::value::{Row, Value};
+use crate::crash_point::{self, Deed};
 use crate::store::StoreError;
 use crate::store::rows::Cells;
 
@@ -72,9 +73,15 @@ pub(super) trait End: Send {
     /// Remembers that a move into this database begins.
     async fn begin(&mut self, origin: &Origin, run: &str) -> Result<(), StoreError>;
 
-    /// Writes rows of a table, and that the move came to this place. False, and nothing is written, if another process
-    /// has taken the move over.
-    async fn put(
+    /// How a transaction begins here.
+    fn begins(&self) -> &'static str;
+
+    /// Runs statements that take no values.
+    async fn execute(&mut self, sql: &'static str) -> Result<(), StoreError>;
+
+    /// Within a transaction: writes rows of a table, and that the move came to this place. False if another process has
+    /// taken the move over.
+    async fn write(
         &mut self,
         table: &Table,
         rows: &[Row],
@@ -82,9 +89,41 @@ pub(super) trait End: Send {
         run: &str,
     ) -> Result<bool, StoreError>;
 
-    /// Ends the move within the transaction that [`hold`](Self::hold) began, and commits that. With `claims_end` the
-    /// claims in it are over now. False, and nothing is done, if another process has taken the move over.
-    async fn finish(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError>;
+    /// Within a transaction: ends the move. With `claims_end` the claims in it are over now. False, and nothing is done,
+    /// if another process has taken the move over.
+    async fn remove_mark(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError>;
+
+    /// Commits if what was `done` is to stand, else rolls back.
+    async fn end_transaction(&mut self, done: Result<bool, StoreError>) -> Result<bool, StoreError> {
+        if matches!(done, Ok(true)) {
+            crash_point::before(Deed::Move);
+            self.execute("COMMIT").await?;
+            crash_point::after(Deed::Move);
+        } else {
+            // It fails where the database has rolled back by itself or the connection is gone, which is as good.
+            let _ = self.execute("ROLLBACK").await;
+        }
+        done
+    }
+
+    /// [`write`](Self::write) in a transaction of its own: nothing is written if it is not to stand.
+    async fn put(
+        &mut self,
+        table: &Table,
+        rows: &[Row],
+        place: &Place,
+        run: &str,
+    ) -> Result<bool, StoreError> {
+        self.execute(self.begins()).await?;
+        let done = self.write(table, rows, place, run).await;
+        self.end_transaction(done).await
+    }
+
+    /// [`remove_mark`](Self::remove_mark) within the transaction that [`hold`](Self::hold) began, which it commits.
+    async fn finish(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError> {
+        let done = self.remove_mark(run, claims_end).await;
+        self.end_transaction(done).await
+    }
 
     /// Leaves the database.
     async fn leave(self: Box<Self>);

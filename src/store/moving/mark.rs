@@ -3,6 +3,8 @@
 //! While it is there, the database is refused by whoever would open it. Each batch of rows writes it in the same
 //! transaction, so that it is right whenever the move stops.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -92,6 +94,14 @@ impl Place {
     pub(super) fn name(&self) -> &'static str {
         self.current().map_or(END, |table| table.name)
     }
+}
+
+/// Refuses a database that is in the middle of a move, if there is one `from` somewhere.
+pub(super) fn refuse(from: Option<String>, database: impl Display) -> Result<(), StoreError> {
+    from.map_or(Ok(()), |from| {
+        let database = database.to_string();
+        Err(StoreError::HalfMoved { database, from })
+    })
 }
 
 /// As JSON.

@@ -15,7 +15,6 @@ use super::error::MoveError;
 use super::mark::{self, MARK, Origin, Place};
 use super::tables::{TABLES, Table};
 use super::value::{Row, Value};
-use crate::crash_point::{self, Deed};
 use crate::store::StoreError;
 use crate::store::look::Found;
 use crate::store::postgres::{connect, tx};
@@ -90,61 +89,10 @@ impl PostgresEnd {
         })
     }
 
-    async fn execute(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        let done = self.conn.execute(sqlx::raw_sql(sql));
-        within(&self.name, PATIENCE, done).await.map(drop)
-    }
-
-    /// Commits if what was `done` is to stand, else rolls back.
-    async fn end_transaction(&mut self, done: Result<bool, StoreError>) -> Result<bool, StoreError> {
-        if matches!(done, Ok(true)) {
-            crash_point::before(Deed::Move);
-            self.execute("COMMIT").await?;
-            crash_point::after(Deed::Move);
-        } else {
-            // It fails where the connection is gone, and then it is rolled back too.
-            let _ = self.execute("ROLLBACK").await;
-        }
-        done
-    }
-
     /// Returns how many rows it concerned.
     async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
         let done = within(&self.name, PATIENCE, query.execute(&mut self.conn)).await?;
         Ok(done.rows_affected())
-    }
-
-    async fn write(
-        &mut self,
-        table: &Table,
-        rows: &[Row],
-        place: &Place,
-        run: &str,
-    ) -> Result<bool, StoreError> {
-        let go_on = sqlx::query(mark::GO_ON)
-            .bind(place.name())
-            .bind(place.behind.as_ref().map(mark::written).transpose()?)
-            .bind(place.moved.cast_signed())
-            .bind(run.to_owned());
-        if self.run(go_on).await? == 0 {
-            return Ok(false);
-        }
-        if !rows.is_empty() {
-            self.run(filling::filled(table, rows)).await?;
-        }
-        Ok(true)
-    }
-
-    async fn remove_mark(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError> {
-        if self.run(sqlx::query(mark::STILL).bind(run.to_owned())).await? == 0 {
-            return Ok(false);
-        }
-        self.run(sqlx::query(NUMBER_ON)).await?;
-        if claims_end {
-            self.run(sqlx::query(END_CLAIMS)).await?;
-        }
-        self.execute(mark::REMOVE).await?;
-        Ok(true)
     }
 }
 
@@ -239,21 +187,46 @@ impl End for PostgresEnd {
         self.end_transaction(Ok(true)).await.map(drop)
     }
 
-    async fn put(
+    fn begins(&self) -> &'static str {
+        BEGIN
+    }
+
+    async fn execute(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let done = self.conn.execute(sqlx::raw_sql(sql));
+        within(&self.name, PATIENCE, done).await.map(drop)
+    }
+
+    async fn write(
         &mut self,
         table: &Table,
         rows: &[Row],
         place: &Place,
         run: &str,
     ) -> Result<bool, StoreError> {
-        self.execute(BEGIN).await?;
-        let done = self.write(table, rows, place, run).await;
-        self.end_transaction(done).await
+        let go_on = sqlx::query(mark::GO_ON)
+            .bind(place.name())
+            .bind(place.behind.as_ref().map(mark::written).transpose()?)
+            .bind(place.moved.cast_signed())
+            .bind(run.to_owned());
+        if self.run(go_on).await? == 0 {
+            return Ok(false);
+        }
+        if !rows.is_empty() {
+            self.run(filling::filled(table, rows)).await?;
+        }
+        Ok(true)
     }
 
-    async fn finish(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError> {
-        let done = self.remove_mark(run, claims_end).await;
-        self.end_transaction(done).await
+    async fn remove_mark(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError> {
+        if self.run(sqlx::query(mark::STILL).bind(run.to_owned())).await? == 0 {
+            return Ok(false);
+        }
+        self.run(sqlx::query(NUMBER_ON)).await?;
+        if claims_end {
+            self.run(sqlx::query(END_CLAIMS)).await?;
+        }
+        self.execute(mark::REMOVE).await?;
+        Ok(true)
     }
 
     async fn leave(mut self: Box<Self>) {
@@ -295,11 +268,5 @@ pub(in crate::store) async fn refuse_unfinished(
     name: &str,
     conn: &mut PgConnection,
 ) -> Result<(), StoreError> {
-    match unfinished(conn).await? {
-        None => Ok(()),
-        Some(from) => Err(StoreError::HalfMoved {
-            database: name.to_owned(),
-            from,
-        }),
-    }
+    mark::refuse(unfinished(conn).await?, name)
 }

@@ -15,7 +15,6 @@ use super::error::MoveError;
 use super::mark::{self, MARK, Origin, Place};
 use super::tables::Table;
 use super::value::{Row, Value};
-use crate::crash_point::{self, Deed};
 use crate::store::look::Found;
 use crate::store::sqlite::connect;
 use crate::store::{Mode, StoreError};
@@ -91,59 +90,6 @@ impl SqliteEnd {
             fresh: BTreeMap::new(),
             _lock: lock,
         })
-    }
-
-    async fn execute(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        sqlx::query(sql).execute(&mut self.conn).await?;
-        Ok(())
-    }
-
-    /// Writes within a transaction of its own. It is rolled back unless `work` says that it is to stand.
-    async fn end_transaction(&mut self, done: Result<bool, StoreError>) -> Result<bool, StoreError> {
-        if matches!(done, Ok(true)) {
-            crash_point::before(Deed::Move);
-            self.execute("COMMIT").await?;
-            crash_point::after(Deed::Move);
-        } else {
-            // It fails where SQLite has rolled back by itself, which is as good.
-            let _ = self.execute("ROLLBACK").await;
-        }
-        done
-    }
-
-    async fn write(
-        &mut self,
-        table: &Table,
-        rows: &[Row],
-        place: &Place,
-        run: &str,
-    ) -> Result<bool, StoreError> {
-        let go_on = sqlx::query(mark::GO_ON)
-            .bind(place.name())
-            .bind(place.behind.as_ref().map(mark::written).transpose()?)
-            .bind(place.moved.cast_signed())
-            .bind(run);
-        if go_on.execute(&mut self.conn).await?.rows_affected() == 0 {
-            return Ok(false);
-        }
-        for rows in rows.chunks(ROWS) {
-            // Few tables end with a whole piece: the text for the rest is not worth keeping.
-            let insert = sqlx::query(AssertSqlSafe(insert(table, rows.len()))).persistent(rows.len() == ROWS);
-            let insert = rows.iter().flatten().fold(insert, bound);
-            insert.execute(&mut self.conn).await?;
-        }
-        Ok(true)
-    }
-
-    async fn remove_mark(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError> {
-        let still = sqlx::query(mark::STILL).bind(run);
-        if still.execute(&mut self.conn).await?.rows_affected() == 0 {
-            return Ok(false);
-        }
-        // A daemon on SQLite takes every claim for one of a process that is gone, whatever its lease.
-        let _ = claims_end;
-        self.execute(mark::REMOVE).await?;
-        Ok(true)
     }
 
     async fn plain_page(
@@ -260,7 +206,7 @@ impl End for SqliteEnd {
     }
 
     async fn begin(&mut self, origin: &Origin, run: &str) -> Result<(), StoreError> {
-        self.execute("BEGIN IMMEDIATE").await?;
+        self.execute(self.begins()).await?;
         self.execute(mark::MAKE).await?;
         let begin = sqlx::query(mark::BEGIN)
             .bind(&origin.source)
@@ -272,21 +218,48 @@ impl End for SqliteEnd {
         self.end_transaction(Ok(true)).await.map(drop)
     }
 
-    async fn put(
+    fn begins(&self) -> &'static str {
+        "BEGIN IMMEDIATE"
+    }
+
+    async fn execute(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        sqlx::query(sql).execute(&mut self.conn).await?;
+        Ok(())
+    }
+
+    async fn write(
         &mut self,
         table: &Table,
         rows: &[Row],
         place: &Place,
         run: &str,
     ) -> Result<bool, StoreError> {
-        self.execute("BEGIN IMMEDIATE").await?;
-        let done = self.write(table, rows, place, run).await;
-        self.end_transaction(done).await
+        let go_on = sqlx::query(mark::GO_ON)
+            .bind(place.name())
+            .bind(place.behind.as_ref().map(mark::written).transpose()?)
+            .bind(place.moved.cast_signed())
+            .bind(run);
+        if go_on.execute(&mut self.conn).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        for rows in rows.chunks(ROWS) {
+            // Few tables end with a whole piece: the text for the rest is not worth keeping.
+            let insert = sqlx::query(AssertSqlSafe(insert(table, rows.len()))).persistent(rows.len() == ROWS);
+            let insert = rows.iter().flatten().fold(insert, bound);
+            insert.execute(&mut self.conn).await?;
+        }
+        Ok(true)
     }
 
-    async fn finish(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError> {
-        let done = self.remove_mark(run, claims_end).await;
-        self.end_transaction(done).await
+    async fn remove_mark(&mut self, run: &str, claims_end: bool) -> Result<bool, StoreError> {
+        let still = sqlx::query(mark::STILL).bind(run);
+        if still.execute(&mut self.conn).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        // A daemon on SQLite takes every claim for one of a process that is gone, whatever its lease.
+        let _ = claims_end;
+        self.execute(mark::REMOVE).await?;
+        Ok(true)
     }
 
     async fn leave(mut self: Box<Self>) {
@@ -329,11 +302,5 @@ pub(in crate::store) async fn refuse_unfinished(
     path: &Path,
     conn: &mut SqliteConnection,
 ) -> Result<(), StoreError> {
-    match unfinished(conn).await? {
-        None => Ok(()),
-        Some(from) => Err(StoreError::HalfMoved {
-            database: path.display().to_string(),
-            from,
-        }),
-    }
+    mark::refuse(unfinished(conn).await?, path.display())
 }

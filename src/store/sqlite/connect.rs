@@ -245,7 +245,7 @@ pub(in crate::store) async fn prepare(path: &Path, conn: &mut SqliteConnection) 
         .count())
 }
 
-/// Looks at the file without changing anything.
+/// Looks at the file, also for damage, without changing anything.
 pub(in crate::store) async fn look(path: &Path) -> Result<Found, StoreError> {
     if !path.exists() {
         return Ok(Found::Nothing);

@@ -227,15 +227,15 @@ async fn rewrite(
         .execute(&mut *conn)
         .await?;
     for _ in 0..TRIES {
-        let cut = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&mut *conn)
-            .await?;
-        if cut.try_get::<i64, _>(0)? == 0 {
-            let mark = sqlx::query(CLEARED_LOG).bind(now.millis()).bind(latest);
-            mark.execute(&mut *conn).await?;
-            return Ok(Traces::None);
+        match connect::copy_log(conn).await {
+            Ok(()) => {
+                let mark = sqlx::query(CLEARED_LOG).bind(now.millis()).bind(latest);
+                mark.execute(&mut *conn).await?;
+                return Ok(Traces::None);
+            }
+            Err(StoreError::Busy) => tokio::time::sleep(CUT_AGAIN).await,
+            Err(error) => return Err(error),
         }
-        tokio::time::sleep(CUT_AGAIN).await;
     }
     Ok(Traces::Left)
 }
@@ -243,20 +243,12 @@ async fn rewrite(
 /// Writes all pages anew. False if others kept it from that.
 async fn vacuum(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     for _ in 0..TRIES {
-        match sqlx::query("VACUUM").execute(&mut *conn).await {
+        let written = sqlx::query("VACUUM").execute(&mut *conn).await;
+        match written.map_err(StoreError::from) {
             Ok(_) => return Ok(true),
-            Err(error) if is_busy(&error) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if error.is_held_elsewhere() => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(false)
-}
-
-/// Whether others hold the database (`SQLITE_BUSY` is 5; extended codes keep it in their low byte).
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    code.and_then(|code| code.parse::<i64>().ok())
-        .is_some_and(|code| code & 0xff == 5)
 }

@@ -58,13 +58,11 @@ impl Inbox {
         let mut jobs: Vec<Job> = self.kept.take().into_iter().collect();
         if jobs.is_empty() {
             self.jobs.recv_many(&mut jobs, self.most).await;
-        } else {
-            while let Some(job) = (jobs.len() < self.most)
-                .then(|| self.jobs.try_recv().ok())
-                .flatten()
-            {
-                jobs.push(job);
-            }
+        }
+        while jobs.len() < self.most
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            jobs.push(job);
         }
         let mut batch = Batch::default();
         jobs.into_iter().for_each(|job| batch.push(job));

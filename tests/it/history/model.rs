@@ -67,6 +67,22 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// All of them.
+    pub(super) const ALL: [Self; 12] = [
+        Self::Overloaded,
+        Self::Refused,
+        Self::Broken,
+        Self::NotAsked,
+        Self::AnsweredUnseen,
+        Self::TakenOver,
+        Self::Throttled,
+        Self::NotSent,
+        Self::SentUnseen,
+        Self::CrashAsked,
+        Self::CrashAnswered,
+        Self::CrashSent,
+    ];
+
     pub(super) fn is_crash(self) -> bool {
         matches!(self, Self::CrashAsked | Self::CrashAnswered | Self::CrashSent)
     }
@@ -75,20 +91,7 @@ impl Trouble {
 /// Any step; what is usual comes more often.
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let thread = || 0..THREADS;
-    let trouble = prop::sample::select(vec![
-        Trouble::Overloaded,
-        Trouble::Refused,
-        Trouble::Broken,
-        Trouble::NotAsked,
-        Trouble::AnsweredUnseen,
-        Trouble::TakenOver,
-        Trouble::Throttled,
-        Trouble::NotSent,
-        Trouble::SentUnseen,
-        Trouble::CrashAsked,
-        Trouble::CrashAnswered,
-        Trouble::CrashSent,
-    ]);
+    let trouble = prop::sample::select(&Trouble::ALL[..]);
     prop_oneof![
         12 => thread().prop_map(Step::Say),
         2 => thread().prop_map(Step::Swap),

@@ -9,21 +9,7 @@ use crate::harness::{Fault, Gate};
 /// One history for each trouble, on each platform, in a fresh conversation and in a known one.
 #[test]
 fn each_trouble_alone_ends_as_it_must() {
-    let troubles = [
-        Trouble::Overloaded,
-        Trouble::Refused,
-        Trouble::Broken,
-        Trouble::NotAsked,
-        Trouble::AnsweredUnseen,
-        Trouble::TakenOver,
-        Trouble::Throttled,
-        Trouble::NotSent,
-        Trouble::SentUnseen,
-        Trouble::CrashAsked,
-        Trouble::CrashAnswered,
-        Trouble::CrashSent,
-    ];
-    for trouble in troubles {
+    for trouble in Trouble::ALL {
         for thread in [0, 1] {
             let turn = [
                 Step::Say(thread),
