@@ -21,6 +21,7 @@ mod hints;
 mod installations;
 mod lanes;
 mod privacy;
+mod queues;
 mod reads;
 mod sends;
 mod statements;
@@ -35,7 +36,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use connect::look;
@@ -44,6 +45,7 @@ pub use statements::statements;
 use clock::DatabaseClock;
 use connect::Readers;
 use lanes::Lanes;
+use queues::{Senders, Submit};
 use writer::{Job, Shared, Writer};
 
 use super::moving;
@@ -59,12 +61,6 @@ use crate::domain::routing::Routes;
 use crate::domain::turn::{Burial, ClaimKey, CompletedTurn, Deferral, TurnClaim};
 use crate::domain::{ClaimToken, Clock, ThreadId, Time};
 
-/// So many writes may wait; a webhook beyond that is refused, so that the platform keeps it and delivers it again.
-const QUEUE: usize = 4096;
-
-/// So many tasks write: while one waits for its commit, the other fills the next.
-const WRITERS: usize = 2;
-
 /// So many writes share a commit at most.
 const BATCH: usize = 512;
 
@@ -74,8 +70,8 @@ pub struct PostgresStore {
     name: String,
     readers: Readers,
     shared: Arc<Shared>,
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    submit: mpsc::WeakSender<Job>,
+    jobs: Mutex<Option<Senders>>,
+    submit: Submit,
     writers: Mutex<Vec<AbortOnDropHandle<()>>>,
     background: Mutex<Vec<AbortOnDropHandle<()>>>,
     clock: Arc<DatabaseClock>,
@@ -100,19 +96,21 @@ impl PostgresStore {
         let readers = Readers::new(&options);
         let (at, shown, _) = hints::read_clock(&readers).await?;
         let clock = Arc::new(DatabaseClock::new(at, shown));
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (jobs, queues) = queues::open();
         let lease = settings.lease;
         let shared = Arc::new(Shared {
             lanes: Lanes::new(ThreadId::new().to_string(), lease),
             news: Notify::new(),
-            queue: Mutex::new(queue),
             batch: BATCH,
             full: AtomicBool::new(false),
             options,
         });
         let mut conn = Some(conn);
-        let writer = |_| AbortOnDropHandle::new(tokio::spawn(Writer::new(shared.clone(), conn.take()).run()));
-        let writers: Vec<_> = (0..WRITERS).map(writer).collect();
+        let writer = |queue| {
+            let writer = Writer::new(shared.clone(), queue, conn.take());
+            AbortOnDropHandle::new(tokio::spawn(writer.run()))
+        };
+        let writers: Vec<_> = queues.into_iter().map(writer).collect();
         let heard = Arc::new(Notify::new());
         let mut background = vec![tokio::spawn(hints::tell(shared.clone(), readers.clone()))];
         if mode == Mode::Serve {
@@ -124,7 +122,7 @@ impl PostgresStore {
             name: connect::name(&shared.options),
             readers,
             shared,
-            submit: jobs.downgrade(),
+            submit: jobs.submit(),
             jobs: Mutex::new(Some(jobs)),
             writers: Mutex::new(writers),
             background: Mutex::new(background.into_iter().map(AbortOnDropHandle::new).collect()),
@@ -149,7 +147,7 @@ impl PostgresStore {
     /// Hands a write over and waits until it is on the disk.
     async fn write(&self, op: Op) -> Result<Outcome, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let jobs = self.submit.upgrade().ok_or(StoreError::Closed)?;
+        let jobs = self.submit.way(&op)?;
         jobs.send(Job { op, reply })
             .await
             .map_err(|_| StoreError::Closed)?;
@@ -176,13 +174,10 @@ macro_rules! outcome {
 impl Store for PostgresStore {
     async fn accept(&self, batch: Vec<Admission>) -> Result<Vec<Accepted>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let jobs = self.submit.upgrade().ok_or(StoreError::Closed)?;
+        let op = Op::Accept(batch);
+        let jobs = self.submit.way(&op)?;
         // Not waited for: what cannot be taken now is the platform's to keep.
-        jobs.try_send(Job {
-            op: Op::Accept(batch),
-            reply,
-        })
-        .map_err(|_| StoreError::Busy)?;
+        jobs.try_send(Job { op, reply }).map_err(|_| StoreError::Busy)?;
         drop(jobs);
         outcome!(answer.await.map_err(|_| StoreError::Closed)??, Accepted)
     }

@@ -1,8 +1,8 @@
 //! The tasks that write.
 //!
 //! Whatever waits to be written when a commit ends is written together by the next one: the commit under way is the
-//! window in which a batch gathers, so nobody waits for a batch to fill. A few tasks take turns, because the way to the
-//! database takes longer than its work. Whoever loses against another replica begins the batch anew; a batch that
+//! window in which a batch gathers, so nobody waits for a batch to fill. Each of a few tasks has a queue of its own
+//! ([`queues`](super::queues)). Whoever loses against another replica begins the batch anew; a batch that
 //! fails otherwise is written operation by operation, so that one takes nothing else down with it.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::lanes::Lanes;
 use super::tx::{self, Tx};
@@ -46,7 +46,6 @@ pub(super) struct Shared {
     pub(super) lanes: Lanes,
     /// Told after a commit that other replicas should hear of.
     pub(super) news: Notify,
-    pub(super) queue: Mutex<mpsc::Receiver<Job>>,
     /// So many writes share a commit at most.
     pub(super) batch: usize,
     /// The disk had no room, and nobody has seen it otherwise since: what fits into a page that is there still goes.
@@ -67,25 +66,19 @@ impl std::fmt::Debug for Shared {
 /// One of the tasks.
 pub(super) struct Writer {
     shared: Arc<Shared>,
+    queue: mpsc::Receiver<Job>,
     conn: Option<PgConnection>,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, conn: Option<PgConnection>) -> Self {
-        Self { shared, conn }
+    pub(super) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Job>, conn: Option<PgConnection>) -> Self {
+        Self { shared, queue, conn }
     }
 
     /// Writes until the senders are gone; then everything that was sent is written.
     pub(super) async fn run(mut self) {
         let mut batch = Vec::new();
-        loop {
-            let got = {
-                let mut queue = self.shared.queue.lock().await;
-                queue.recv_many(&mut batch, self.shared.batch).await
-            };
-            if got == 0 {
-                break;
-            }
+        while self.queue.recv_many(&mut batch, self.shared.batch).await > 0 {
             self.write(&mut batch).await;
         }
         if let Some(conn) = self.conn {
