@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Incoming, NUMBER, Person, Raw, SlackEvent, World, webhook};
 
 /// Statements and patterns that have opened other databases.
-const STATEMENTS: [&str; 9] = [
+pub(crate) const STATEMENTS: [&str; 9] = [
     "' OR 1=1",
     "' OR '1'='1' --",
     "x'; DROP TABLE threads; --",

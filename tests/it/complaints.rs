@@ -1,13 +1,11 @@
 //! What users of similar software suffered from: each defect that a real project shipped has a test that bears the
 //! number of its thread. Most stand with their subject; those that had no other place stand here.
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::source::rust_files;
+use crate::harness::source::tests;
 use crate::harness::{
     APOLOGY, Fault, Incoming, NUMBER, Person, SlackEvent, World, batch, dead_letters, eventually, webhook,
 };
@@ -138,23 +136,10 @@ const COMPLAINTS: &[(&str, &[&str])] = &[
 
 #[test]
 fn every_complaint_has_a_test_that_bears_its_name() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut names = BTreeSet::new();
-    for folder in ["tests", "src"] {
-        for source in rust_files(&root.join(folder)) {
-            let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
-            for pair in lines
-                .windows(2)
-                .filter(|pair| pair[0].ends_with("test]") || pair[0].contains("test("))
-            {
-                let name = pair[1].trim_start_matches("async ").strip_prefix("fn ");
-                names.extend(name.and_then(|name| name.split('(').next()).map(str::to_owned));
-            }
-        }
-    }
-    for (complaint, tests) in COMPLAINTS {
-        for test in *tests {
-            let found = names.iter().any(|name| name.starts_with(test));
+    let names = tests();
+    for (complaint, bearing) in COMPLAINTS {
+        for test in *bearing {
+            let found = names.iter().any(|(_, name)| name.starts_with(test));
             assert!(found, "no test is called {test}…: {complaint}");
         }
     }

@@ -134,3 +134,59 @@ fn troubleshooting_has_a_cause_and_a_remedy_in_each_row() {
         assert!(cells.iter().all(|cell| !cell.is_empty()), "{row}");
     }
 }
+
+/// What a document puts between backticks.
+fn marked(text: &str) -> Vec<String> {
+    let text = prose(text).collect::<Vec<_>>().join("\n");
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The test that is meant by `file::name`, `folder::file::name`, `src/file.rs: name`, a name of at least four words, or
+/// the beginning of one and `…`: what its file's path ends with, and that name or beginning.
+fn test_meant(marked: &str) -> Option<(String, &str)> {
+    if let Some((file, name)) = marked.split_once(": ") {
+        return file.starts_with("src/").then(|| (file.to_owned(), name));
+    }
+    let of_words = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:…".contains(c);
+    if !marked.chars().all(of_words) || marked == "file::name" {
+        return None;
+    }
+    if let Some((path, name)) = marked.rsplit_once("::") {
+        return Some((format!("/{}.rs", path.replace("::", "/")), name));
+    }
+    (marked.matches('_').count() >= 3 || marked.ends_with('…')).then(|| (String::new(), marked))
+}
+
+/// A promise or a threat whose test is renamed or removed would go on being told as tested.
+#[test]
+fn every_test_that_a_promise_or_a_threat_names_is_there() {
+    let tests = crate::harness::source::tests();
+    let is_there = |file: &str, name: &str| {
+        let begin = name.strip_suffix('…');
+        tests.iter().any(|(place, test)| {
+            place.replace("/mod.rs", ".rs").ends_with(file)
+                && begin.map_or(test == name, |begin| test.starts_with(begin))
+        })
+    };
+    for (document, at_least) in [("threat-model", 60), ("reliability", 30)] {
+        let text = std::fs::read_to_string(root().join(format!("docs/{document}.md"))).unwrap();
+        let words = marked(&text);
+        let meant: Vec<_> = words.iter().filter_map(|word| test_meant(word)).collect();
+        assert!(meant.len() >= at_least, "{document}: only {}", meant.len());
+        let missing: Vec<_> = meant
+            .iter()
+            .filter(|(file, name)| !is_there(file, name))
+            .collect();
+        assert!(missing.is_empty(), "{document}: {missing:#?}");
+    }
+}
+
+#[test]
+fn every_fuzz_target_is_told_of_with_the_threat_that_it_is_for() {
+    let text = std::fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    for target in std::fs::read_dir(root().join("fuzz/fuzz_targets")).unwrap() {
+        let path = target.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(marked(&text).contains(&name), "{name}");
+    }
+}

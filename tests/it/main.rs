@@ -28,6 +28,7 @@ mod check_local;
 mod closed_admin;
 mod closed_bodies;
 mod closed_connections;
+mod closed_console;
 mod closed_elsewhere;
 mod closed_names;
 mod closed_requests;

@@ -37,6 +37,27 @@ pub(crate) fn rust_files(folder: &Path) -> Vec<Source> {
     found
 }
 
+/// The names of all tests of the project, each with the file that it stands in.
+pub(crate) fn tests() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = ["tests", "src"]
+        .into_iter()
+        .flat_map(|folder| rust_files(&root.join(folder)));
+    let mut found = Vec::new();
+    for source in sources {
+        let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
+        let marked = lines
+            .windows(2)
+            .filter(|pair| pair[0].ends_with("test]") || pair[0].contains("test("));
+        for pair in marked {
+            let name = pair[1].trim_start_matches("async ").strip_prefix("fn ");
+            let name = name.and_then(|name| name.split('(').next());
+            found.extend(name.map(|name| (source.name.clone(), name.to_owned())));
+        }
+    }
+    found
+}
+
 impl Source {
     pub(crate) fn new(name: String, text: String) -> Self {
         let (code, without_comments) = blank(&text);
