@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::config::Config;
+use super::files::Files;
 use super::program::{behind, command, end_of, signal};
 use super::{DEADLINE, Metrics, get};
 
@@ -227,10 +228,9 @@ impl Daemon {
         self.child.id()
     }
 
-    /// How many files and sockets it has open.
-    pub(crate) fn open_files(&self) -> usize {
-        let folder = format!("/proc/{}/fd", self.child.id());
-        std::fs::read_dir(folder).unwrap().count()
+    /// The files and sockets that it has open.
+    pub(crate) fn open_files(&self) -> Files {
+        Files::of(self.child.id())
     }
 
     /// Whether it ended, and how.

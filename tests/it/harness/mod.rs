@@ -6,6 +6,7 @@ mod config;
 mod daemon;
 mod database;
 mod demo;
+pub(crate) mod files;
 mod graph_stub;
 mod meta_stub;
 mod metrics;

@@ -236,6 +236,11 @@ impl<B: Brain> Stub<B> {
         format!("http://{}", self.address)
     }
 
+    /// The port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Misbehaves at the next `times` calls of this kind.
     pub(crate) fn fault(&self, kind: &'static str, times: usize, fault: Fault) {
         self.fault_when(times, fault, move |call| call.kind == kind);
