@@ -9,6 +9,10 @@ use crate::outbound;
 /// The longest `code` of the service that is repeated to the operator, in bytes.
 const LONGEST_CODE: usize = 48;
 
+/// The most sources of an answer that are listed below it, in number. No document of the service names a limit; nobody reads
+/// more, and each is compared with all before it.
+const MOST_LINKS: usize = 100;
+
 /// Reads the answer to a question.
 pub(super) fn read(answer: &outbound::Answer, question: &Question) -> Result<Answer, AgentError> {
     let body = answer.json();
@@ -54,10 +58,14 @@ fn unreadable(body: &[u8]) -> AgentError {
     retry("not_json", "answered with something that is not JSON")
 }
 
-/// The addresses that an answer names as its sources; only those that a person can open, each once.
+/// The addresses that an answer names as its sources; only those that a person can open, each once, and the first
+/// [`MOST_LINKS`] of them.
 fn links(data: &Value) -> Vec<String> {
     let mut links: Vec<String> = Vec::new();
     for link in data["links"].as_array().into_iter().flatten() {
+        if links.len() == MOST_LINKS {
+            break;
+        }
         let address = link["link"].as_str().unwrap_or_default().trim();
         let openable = address.starts_with("https://") || address.starts_with("http://");
         let plain = !address.contains(|c: char| c.is_whitespace() || c.is_control());

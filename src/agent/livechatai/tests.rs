@@ -87,6 +87,22 @@ async fn asks_in_the_documented_form() {
     assert_eq!(body, expected);
 }
 
+/// An answer of a megabyte may name tens of thousands: each was compared with each other, here and where they are listed.
+#[tokio::test]
+async fn links_without_end_are_listed_up_to_a_bound() {
+    let links: Vec<Value> = (0..30_000)
+        .map(|n| json!({"link": format!("https://a.b/{n}")}))
+        .collect();
+    let answer = json!({"data": {"conversationId": "c1", "response": "At nine.", "links": links}});
+    let (_stub, agent) = serve(200, &answer.to_string()).await;
+    let answer = agent.ask(&question(Some("c1"))).await.unwrap();
+    assert_eq!((answer.text.as_str(), answer.links.len()), ("At nine.", 100));
+    assert_eq!(
+        (answer.links[0].as_str(), answer.links[99].as_str()),
+        ("https://a.b/0", "https://a.b/99")
+    );
+}
+
 #[tokio::test]
 async fn leaves_out_what_it_does_not_know() {
     let (stub, agent) = serve(200, GOOD).await;
