@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::ends::turns::{Ends, Held, completed, held_turn_columns};
 use super::ops::{Op, Outcome};
-use super::transaction::Transaction;
 use super::rows;
+use super::transaction::Transaction;
 use crate::domain::ThreadId;
 use crate::domain::turn::{Burial, ClaimKey, Deferral, TurnClaim};
 use crate::store::StoreError;

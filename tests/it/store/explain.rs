@@ -104,7 +104,9 @@ async fn plans_that_are_made_for_empty_tables_look_rows_up_by_their_keys() {
         }
         for (name, plan) in plans_of_postgres(&mut conn).await {
             let tables = gone_through(&plan);
-            let often = OFTEN.iter().any(|module| name.starts_with(&format!("{module}: ")));
+            let often = OFTEN
+                .iter()
+                .any(|module| name.starts_with(&format!("{module}: ")));
             if often && !tables.is_empty() {
                 through.push(format!("{name} after {noted}:\n{}", plan.join("\n")));
             }
@@ -159,7 +161,10 @@ async fn plans_of_postgres(conn: &mut PgConnection) -> Vec<(String, Vec<String>)
 fn gone_through(plan: &[String]) -> Vec<String> {
     let mut through = Vec::new();
     let mut heap = String::new();
-    for (line, next) in plan.iter().zip(plan.iter().skip(1).map(String::as_str).chain([""])) {
+    for (line, next) in plan
+        .iter()
+        .zip(plan.iter().skip(1).map(String::as_str).chain([""]))
+    {
         if let Some((_, scanned)) = line.split_once("Bitmap Heap Scan on ") {
             heap = first_word(scanned);
         }
