@@ -22,6 +22,8 @@ use crate::wire::{Message, Wire};
 struct Arrived {
     /// When each event's first answer arrived, by its number.
     at: Vec<Option<Instant>>,
+    /// How long the agent had each event's question.
+    thought: Vec<Duration>,
     answered: usize,
     again: usize,
     latest: Option<Instant>,
@@ -74,6 +76,7 @@ impl Stubs {
             told: OnceLock::new(),
             arrived: Mutex::new(Arrived {
                 at: vec![None; events],
+                thought: vec![Duration::ZERO; events],
                 posted: remember.then(HashMap::new),
                 ..Arrived::default()
             }),
@@ -134,16 +137,16 @@ impl Stubs {
         self.shared.arrived.lock().unwrap().latest
     }
 
-    /// What lay between sending an event and its answer, without the agent's own time: 50th and 99th percentile. The
-    /// first few are left out, while a server warms up.
+    /// What lay between sending an event and its answer, without the time that the agent had its question: 50th and 99th
+    /// percentile. The first few are left out, while a server warms up.
     pub(crate) fn added(&self, sent: &[Instant], first: usize) -> (Duration, Duration) {
         let arrived = self.shared.arrived.lock().unwrap();
         let mut added: Vec<Duration> = arrived
             .at
             .iter()
-            .zip(sent)
+            .zip(sent.iter().zip(&arrived.thought))
             .skip(first)
-            .filter_map(|(at, sent)| at.as_ref()?.duration_since(*sent).checked_sub(self.shared.agent))
+            .filter_map(|(at, (sent, thought))| at.as_ref()?.duration_since(*sent).checked_sub(*thought))
             .collect();
         percentiles(&mut added)
     }
@@ -153,8 +156,11 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let mut wire = Wire::new(stream);
     while let Some(request) = wire.message().await {
         if is_question(&request) && !shared.agent.is_zero() {
+            let (began, id) = (Instant::now(), number(request.body).map(str::to_owned));
             let answer = shared.answer(&request);
+            // A timer of tokio's is late by a millisecond or two, which is nobody's doing.
             tokio::time::sleep(shared.agent).await;
+            shared.thought(id.as_deref(), began.elapsed());
             if send(&mut wire, &answer).await.is_err() {
                 return;
             }
@@ -251,6 +257,14 @@ impl Shared {
             .and_then(|(posted, thread)| posted.get(thread))
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// How long the agent had a question.
+    fn thought(&self, id: Option<&str>, took: Duration) {
+        let id: usize = id.expect("every question bears its number").parse().unwrap();
+        if let Some(thought) = self.arrived.lock().unwrap().thought.get_mut(id) {
+            *thought = took;
+        }
     }
 
     fn arrived(&self, id: &str) {

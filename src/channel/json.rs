@@ -23,7 +23,7 @@ pub(super) fn read(body: &[u8]) -> Option<Value> {
     let read = serde_json::from_slice(body)
         .ok()
         .or_else(|| serde_json::from_slice(&mended(body)?).ok())?;
-    let may_hold_nul = body.windows(NUL.len()).any(|six| six == NUL);
+    let may_hold_nul = memchr::memmem::find(body, NUL).is_some();
     Some(if may_hold_nul { without_nul(read) } else { read })
 }
 

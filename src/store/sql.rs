@@ -4,11 +4,6 @@
 pub(super) const RELEASE: &str =
     "UPDATE work SET held = NULL, due_at = $1 WHERE kind = $2 AND held = $3 AND token IS NULL";
 
-/// `until, uncounted, ambiguous, held, thread, token`
-pub(super) const DEFER: &str = "
-    UPDATE work SET token = NULL, due_at = $1, attempts = attempts - $2, ambiguous = ambiguous OR $3, held = $4
-     WHERE kind = 1 AND thread_id = $5 AND token = $6";
-
 /// The turns that wait, and the lanes that they wait in.
 pub(super) const TURN_LANES: &str = "
     SELECT w.thread_id, t.account, t.place, w.lane FROM work AS w JOIN threads AS t ON t.id = w.thread_id
@@ -241,12 +236,11 @@ pub(super) const ACCOUNTS: &str = "
       LEFT JOIN counted AS c ON c.account = t.account ORDER BY t.account";
 
 /// All of them, by their names.
-pub(super) const ALL: [(&str, &str); 41] = [
+pub(super) const ALL: [(&str, &str); 40] = [
     ("both: ACCOUNTS", ACCOUNTS),
     ("both: KEEP_FAMILY", KEEP_FAMILY),
     ("both: FAMILIES", FAMILIES),
     ("both: RELEASE", RELEASE),
-    ("both: DEFER", DEFER),
     ("both: TURN_LANES", TURN_LANES),
     ("both: STEP_END", STEP_END),
     ("both: SWEEP", SWEEP),

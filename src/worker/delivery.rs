@@ -1,6 +1,5 @@
 //! The delivery: claims parts that are due, sends them, records what became of each.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::board::{Board, Place, Reach};
+use super::claiming::Claiming;
 use super::leases::Leases;
 use super::{Parts, traced};
 use crate::channel::{Channel, LookUp, Scope, SendDisposition, SendError, UnknownPolicy};
@@ -43,26 +43,16 @@ impl Delivery {
     /// Claims what is due and has a place. Returns the claims; each must be given to [`work`](Self::work).
     pub(super) async fn claim(&self) -> Result<Vec<SendClaim>, StoreError> {
         let now = self.parts.clock.now();
-        let quotas = self.board.quotas(now);
-        if quotas.is_empty() {
-            return Ok(Vec::new());
-        }
         let until = now.plus(self.lease);
-        match self.parts.store.claim_sends(quotas.clone(), now, until).await {
-            Ok(claims) => {
-                let mut got: HashMap<Lane, u32> = HashMap::new();
-                for claim in &claims.claims {
-                    *got.entry(claim.key.lane.clone()).or_default() += 1;
-                    self.leases.begin(Work::Send, &claim.key, until);
-                }
-                self.board.claimed(&quotas, &got, claims.lanes);
-                Ok(claims.claims)
-            }
-            Err(error) => {
-                self.board.claimed(&quotas, &HashMap::new(), Vec::new());
-                Err(error)
-            }
-        }
+        let claiming = Claiming {
+            work: Work::Send,
+            board: &self.board,
+            leases: &self.leases,
+            now,
+            until,
+        };
+        let ask = |quotas| self.parts.store.claim_sends(quotas, now, until);
+        claiming.claim(ask, |claim| &claim.key).await
     }
 
     /// Works on a claim in a task of its own, in the place that was taken for it.

@@ -1,6 +1,5 @@
 //! The dispatcher: claims turns that are due, asks the agent, stores what it answers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::board::{Board, Place, Reach};
+use super::claiming::Claiming;
 use super::delivery::Delivery;
 use super::leases::Leases;
 use super::stops::Stops;
@@ -52,26 +52,16 @@ impl Dispatcher {
     /// Claims what is due and has a place. Returns the claims; each must be given to [`work`](Self::work).
     pub(super) async fn claim(&self) -> Result<Vec<TurnClaim>, StoreError> {
         let now = self.parts.clock.now();
-        let quotas = self.board.quotas(now);
-        if quotas.is_empty() {
-            return Ok(Vec::new());
-        }
         let until = now.plus(self.lease);
-        match self.parts.store.claim_turns(quotas.clone(), now, until).await {
-            Ok(claims) => {
-                let mut got: HashMap<Lane, u32> = HashMap::new();
-                for claim in &claims.claims {
-                    *got.entry(claim.key.lane.clone()).or_default() += 1;
-                    self.leases.begin(Work::Turn, &claim.key, until);
-                }
-                self.board.claimed(&quotas, &got, claims.lanes);
-                Ok(claims.claims)
-            }
-            Err(error) => {
-                self.board.claimed(&quotas, &HashMap::new(), Vec::new());
-                Err(error)
-            }
-        }
+        let claiming = Claiming {
+            work: Work::Turn,
+            board: &self.board,
+            leases: &self.leases,
+            now,
+            until,
+        };
+        let ask = |quotas| self.parts.store.claim_turns(quotas, now, until);
+        claiming.claim(ask, |claim| &claim.key).await
     }
 
     /// Carries one turn to its end, or puts it back.

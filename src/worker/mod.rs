@@ -6,6 +6,7 @@
 
 mod board;
 mod burying;
+mod claiming;
 mod delivery;
 mod dispatcher;
 mod held;

@@ -185,17 +185,23 @@ fn leases_lost(daemon: &Daemon) -> f64 {
     daemon.metrics().sum("chatbridge_leases_lost_total", &[])
 }
 
-/// Cut off for longer than its lease while the agent thinks: the other takes the turn over, and the one that was cut
-/// off gives up by itself, long before it hears of that.
-#[test]
-fn whoever_is_cut_off_notices_before_it_sends() {
-    let Some(mut world) = stopped() else { return };
+/// A replica whose way to the database can be cut.
+fn far(world: &World) -> (Daemon, Wire) {
     let database = world.database.as_ref().unwrap();
     let wire = Wire::to(database.port());
     let url = database.url_at(Some(wire.port()));
     let far = world.replica("far.toml", |config| {
         config.set("store.url", url);
     });
+    (far, wire)
+}
+
+/// Cut off for longer than its lease while the agent thinks: the other takes the turn over, and the one that was cut
+/// off gives up by itself, long before it hears of that.
+#[test]
+fn whoever_is_cut_off_notices_before_it_sends() {
+    let Some(mut world) = stopped() else { return };
+    let (far, wire) = far(&world);
     let gate = hold(&world, "held");
     let webhook = Webhook::new(true, 1, "held.");
     assert!(webhook.deliver_to(&far));
@@ -219,6 +225,40 @@ fn whoever_is_cut_off_notices_before_it_sends() {
     world.wait_idle();
     assert_eq!(world.slack.posts_with("held.").len(), 1);
     assert_eq!(world.agent.times_asked("held."), 2, "asked anew by the near one");
+}
+
+/// Cut off in the middle of a send, of which it never hears: the other looks for the part and finds it, and neither sends
+/// it again.
+#[test]
+fn whoever_is_cut_off_in_mid_send_leaves_it_to_the_other() {
+    let Some(mut world) = stopped() else { return };
+    let (far, wire) = far(&world);
+    let sent = |call: &Call| {
+        call.kind == "chat.postMessage"
+            && call.json["text"]
+                .as_str()
+                .is_some_and(|text| text.contains("held."))
+    };
+    world.slack.fault_when(1, Fault::ActThenHang, sent);
+    assert!(Webhook::new(true, 1, "held.").deliver_to(&far));
+    world.slack.wait_post("held.");
+    wire.cut();
+    world.launch();
+    eventually("the far one to notice", || {
+        (leases_lost(&far) >= 1.0).then_some(())
+    });
+    let found = [("channel", "slack"), ("resolution", "found")];
+    eventually("the near one to find it", || {
+        let metrics = world.metrics();
+        (metrics.sum("chatbridge_sends_unknown_total", &found) >= 1.0).then_some(())
+    });
+    wire.mend();
+    eventually("the far one to take webhooks again", || {
+        Webhook::new(true, 2, "back.").deliver_to(&far).then_some(())
+    });
+    world.slack.wait_post("back.");
+    world.wait_idle();
+    assert_eq!(world.slack.calls().iter().filter(|call| sent(call)).count(), 1);
 }
 
 /// The same, stopped as a whole: it wakes up in the middle of a call and must look at the clock first.

@@ -20,9 +20,9 @@ use crate::store::rows::{self, Cells, thread_now_columns};
 /// In the order of their ids, so that two replicas never wait for one another in a circle.
 pub(super) const LOCK: &str = "
     SELECT t.id FROM threads AS t
-     WHERE t.id IN (SELECT a.thread_id FROM aliases AS a WHERE a.alias = ANY($1)
-                    UNION SELECT unnest($2::text[])
-                    UNION SELECT d.thread_id FROM deliveries AS d WHERE d.platform_id = ANY($3))
+     WHERE t.id = ANY (ARRAY(SELECT a.thread_id FROM aliases AS a WHERE a.alias = ANY($1)
+                             UNION SELECT unnest($2::text[])
+                             UNION SELECT d.thread_id FROM deliveries AS d WHERE d.platform_id = ANY($3)))
      ORDER BY t.id FOR NO KEY UPDATE OF t";
 
 /// What is known of the batch's aliases and keys.
@@ -30,7 +30,7 @@ pub(super) const READ: &str = concat!(
     "SELECT a.alias, t.id, a.since, ",
     thread_now_columns!(),
     ", NULL::bigint AS key
-      FROM aliases AS a JOIN threads AS t ON t.id = a.thread_id WHERE a.alias = ANY($1)
+      FROM aliases AS a JOIN threads AS t ON t.id = ANY (ARRAY[a.thread_id]) WHERE a.alias = ANY($1)
     UNION ALL
     SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.key
       FROM keys AS k WHERE k.key = ANY($2)"
@@ -40,11 +40,11 @@ pub(super) const READ: &str = concat!(
 pub(super) const READ_DELIVERIES: &str = "
     SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
       FROM jsonb_array_elements($1::jsonb) AS j (v)
-      JOIN deliveries AS d ON d.thread_id = v ->> 0 AND d.part = (v ->> 1)::bigint
-      JOIN threads AS t ON t.id = d.thread_id
+      JOIN deliveries AS d ON d.thread_id = ANY (ARRAY[v ->> 0]) AND d.part = (v ->> 1)::bigint
+      JOIN threads AS t ON t.id = ANY (ARRAY[v ->> 0])
     UNION
     SELECT d.thread_id, d.part, t.account, d.platform_id, d.state, d.stage, coalesce(d.billable, 0)
-      FROM deliveries AS d JOIN threads AS t ON t.id = d.thread_id WHERE d.platform_id = ANY($2)";
+      FROM deliveries AS d JOIN threads AS t ON t.id = ANY (ARRAY[d.thread_id]) WHERE d.platform_id = ANY($2)";
 
 /// A turn that is claimed, has begun or is held keeps its time; else a message more moves it, up to the longest wait.
 /// The conflict locks its row in either case: nobody claims it before this is written.
@@ -68,7 +68,7 @@ pub(super) const WRITE: &str = "
         RETURNING 1
     ), known AS (
         UPDATE aliases SET thread_id = v ->> 1, strength = (v ->> 2)::bigint, since = (v ->> 3)::bigint
-          FROM jsonb_array_elements($3::jsonb) AS j (v) WHERE alias = v ->> 0
+          FROM jsonb_array_elements($3::jsonb) AS j (v) WHERE alias = ANY (ARRAY[v ->> 0])
         RETURNING 1
     ), m AS (
         INSERT INTO messages (thread_id, seq, platform_id, text, state, code, sent_at, accepted_at, ended_at, quotes)
@@ -118,16 +118,16 @@ pub(super) const WRITE_RECEIPTS: &str = "
                             WHEN d.state IN ('dead', 'withdrawn') THEN d.state
                             ELSE 'sent' END,
                code = coalesce(r.code, d.code), reason = coalesce(r.reason, d.reason), ended_at = r.at
-          FROM r WHERE d.thread_id = r.thread_id AND d.part = r.part AND d.stage < r.stage
+          FROM r WHERE d.thread_id = ANY (ARRAY[r.thread_id]) AND d.part = r.part AND d.stage < r.stage
     )
     UPDATE work SET due_at = r.at FROM (SELECT thread_id, array_agg(part) AS parts, max(at) AS at FROM r GROUP BY 1) AS r
-     WHERE work.kind = 2 AND work.thread_id = r.thread_id AND work.token IS NULL AND work.held IS NULL
+     WHERE work.thread_id = ANY (ARRAY[r.thread_id]) AND work.kind + 0 = 2 AND work.token IS NULL AND work.held IS NULL
        AND (work.first = ANY(r.parts) OR EXISTS (
             SELECT 1 FROM deliveries AS d
              WHERE d.thread_id = work.thread_id AND d.part = work.first AND d.state <> 'pending'))";
 
 pub(super) const REROUTE: &str = "
-    UPDATE threads SET route = v ->> 1 FROM jsonb_array_elements($1::jsonb) AS j (v) WHERE id = v ->> 0";
+    UPDATE threads SET route = v ->> 1 FROM jsonb_array_elements($1::jsonb) AS j (v) WHERE id = ANY (ARRAY[v ->> 0])";
 
 /// What the batch's acceptances ask.
 pub(super) fn asked(ops: &[Op]) -> Asked<'_> {

@@ -14,9 +14,9 @@ use crate::store::rows::{self, thread_now_columns};
 pub(super) const READ_OPEN: &str = "
     SELECT m.thread_id, m.seq, m.platform_id, m.edited_at
       FROM jsonb_array_elements($1::jsonb) AS j (v)
-      JOIN aliases AS a ON a.alias = v ->> 0
-      JOIN work AS w ON w.kind = 1 AND w.thread_id = a.thread_id
-      JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq >= w.first
+      JOIN aliases AS a ON a.alias = ANY (ARRAY[v ->> 0])
+      JOIN work AS w ON w.thread_id = ANY (ARRAY[a.thread_id]) AND w.kind + 0 = 1
+      JOIN messages AS m ON m.thread_id = ANY (ARRAY[a.thread_id]) AND m.seq >= w.first
      WHERE m.platform_id = v ->> 1 AND m.state = 'pending'
        AND (w.upto IS NULL OR m.seq > w.upto OR w.token IS NULL AND w.attempts = 0 AND NOT w.ambiguous)
        FOR UPDATE OF w";
@@ -27,8 +27,8 @@ pub(super) const READ_PARTS: &str = concat!(
     thread_now_columns!(),
     "
       FROM jsonb_array_elements($1::jsonb) AS j (v)
-      JOIN deliveries AS d ON d.thread_id = v ->> 0 AND d.part = (v ->> 1)::bigint
-      JOIN threads AS t ON t.id = d.thread_id"
+      JOIN deliveries AS d ON d.thread_id = ANY (ARRAY[v ->> 0]) AND d.part = (v ->> 1)::bigint
+      JOIN threads AS t ON t.id = ANY (ARRAY[v ->> 0])"
 );
 
 /// A message that was taken back says nothing any more. A turn that loses a message that way, or says something else
@@ -42,15 +42,16 @@ pub(super) const WRITE_REVISIONS: &str = "
                state = CASE WHEN r.text IS NULL THEN 'ignored' ELSE messages.state END,
                code = CASE WHEN r.text IS NULL THEN 'deleted' ELSE messages.code END,
                ended_at = CASE WHEN r.text IS NULL THEN r.at ELSE messages.ended_at END
-          FROM r WHERE messages.thread_id = r.thread_id AND messages.seq = r.seq AND messages.state = 'pending'
+          FROM r WHERE messages.thread_id = ANY (ARRAY[r.thread_id]) AND messages.seq = r.seq AND messages.state = 'pending'
     )
     UPDATE work SET first = least(first, coalesce(reopened, first)), reopened = NULL, upto = NULL
-     WHERE kind = 1 AND thread_id IN (SELECT thread_id FROM r)
+      FROM (SELECT DISTINCT thread_id FROM r) AS r
+     WHERE work.thread_id = ANY (ARRAY[r.thread_id]) AND work.kind + 0 = 1
        AND token IS NULL AND attempts = 0 AND NOT ambiguous";
 
 pub(super) const WRITE_SPOKEN: &str = "
     UPDATE threads SET last_part = greatest(last_part, (v ->> 1)::bigint), updated_at = (v ->> 2)::bigint
-      FROM jsonb_array_elements($1::jsonb) AS j (v) WHERE id = v ->> 0";
+      FROM jsonb_array_elements($1::jsonb) AS j (v) WHERE id = ANY (ARRAY[v ->> 0])";
 
 pub(super) const WRITE_RESETS: &str = "UPDATE threads SET conversation_id = NULL WHERE id = ANY($1)";
 

@@ -18,11 +18,11 @@ pub(super) const RECOVER: &str = "
          WHERE kind IN (1, 2) AND token IS NOT NULL AND due_at <= $1 ORDER BY kind, thread_id FOR UPDATE SKIP LOCKED
     ), parts AS (
         UPDATE deliveries SET state = 'unknown' FROM gone
-         WHERE gone.kind = 2 AND deliveries.thread_id = gone.thread_id AND part >= gone.first AND state = 'sending'
+         WHERE gone.kind = 2 AND deliveries.thread_id = ANY (ARRAY[gone.thread_id]) AND part >= gone.first AND state = 'sending'
     ), turns AS (
         UPDATE work SET token = NULL, due_at = CASE WHEN work.kind = 1 THEN $1 ELSE $2 END,
                ambiguous = ambiguous OR work.kind = 1, attempts = attempts - (work.kind = 1)::int
-          FROM gone WHERE work.kind = gone.kind AND work.thread_id = gone.thread_id
+          FROM gone WHERE work.thread_id = ANY (ARRAY[gone.thread_id]) AND work.kind + 0 = gone.kind
     )
     SELECT count(*) FROM gone";
 
@@ -32,7 +32,7 @@ pub(super) const TRY_HELD: &str =
 
 pub(super) const MOVE_LANES: &str = "
     UPDATE work SET lane = v ->> 1 FROM jsonb_array_elements($1::jsonb) AS j (v)
-     WHERE kind = 1 AND thread_id = v ->> 0";
+     WHERE work.thread_id = ANY (ARRAY[v ->> 0]) AND work.kind + 0 = 1";
 
 /// `id, account, address, at`
 pub(super) const OPEN: &str = "
@@ -47,9 +47,9 @@ pub(super) const HAND_OVER: &str = "
     WITH m AS (
         UPDATE messages SET state = 'handed', ended_at = $1
          WHERE thread_id = $2 AND state = 'pending'
-           AND seq > coalesce((SELECT upto FROM work WHERE kind = 1 AND thread_id = $2 AND token IS NOT NULL), 0)
+           AND seq > coalesce((SELECT upto FROM work WHERE thread_id = $2 AND kind + 0 = 1 AND token IS NOT NULL), 0)
     ), w AS (
-        DELETE FROM work WHERE kind = 1 AND thread_id = $2 AND token IS NULL
+        DELETE FROM work WHERE thread_id = $2 AND kind + 0 = 1 AND token IS NULL
     )
     UPDATE deliveries SET state = 'withdrawn', ended_at = $1
      WHERE thread_id = $2 AND state = 'pending' AND kind = 'answer'";

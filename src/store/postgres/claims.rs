@@ -31,21 +31,24 @@ pub(super) const CLAIM_TURNS: &str = "
     UPDATE work SET token = (random() * 9007199254740991)::bigint, due_at = $3,
            attempts = attempts + (token IS NULL)::int, ambiguous = ambiguous OR token IS NOT NULL, held = NULL,
            upto = coalesce(upto, (SELECT last_seq FROM threads AS t WHERE t.id = work.thread_id))
-      FROM due WHERE work.kind = 1 AND work.thread_id = due.thread_id
+      FROM due WHERE work.thread_id = ANY (ARRAY[due.thread_id]) AND work.kind + 0 = 1
     RETURNING work.thread_id, token, attempts, ambiguous, first, lane";
 
 pub(super) const TURN_MESSAGES: &str = concat!(
     "SELECT ",
     turn_message_columns!(),
     "
-       FROM work AS w
-       JOIN threads AS t ON t.id = w.thread_id
-       JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq BETWEEN w.first AND w.upto
-      WHERE w.kind = 1 AND w.thread_id = ANY($1) AND m.state = 'pending' ORDER BY m.thread_id, m.seq"
+       FROM unnest($1::text[]) AS j (id)
+       JOIN work AS w ON w.thread_id = ANY (ARRAY[j.id]) AND w.kind + 0 = 1
+       JOIN threads AS t ON t.id = ANY (ARRAY[j.id])
+       JOIN messages AS m ON m.thread_id = ANY (ARRAY[j.id]) AND m.seq BETWEEN w.first AND w.upto
+      WHERE m.state = 'pending' ORDER BY j.id, m.seq"
 );
 
 /// Work without anything left to do: its messages were erased or handed to a person.
-pub(super) const DROP_EMPTY: &str = "DELETE FROM work WHERE kind = $1 AND thread_id = ANY($2)";
+pub(super) const DROP_EMPTY: &str = "
+    DELETE FROM work USING unnest($2::text[]) AS j (id)
+     WHERE work.thread_id = ANY (ARRAY[j.id]) AND work.kind + 0 = $1";
 
 pub(super) const NEXT_DUE: &str = "
     SELECT l.lane, (SELECT min(due_at) FROM work WHERE kind = $1 AND work.lane = l.lane)
@@ -59,19 +62,20 @@ pub(super) const CLAIM_SENDS: &str = "
                 ORDER BY due_at LIMIT (v ->> 1)::bigint FOR UPDATE SKIP LOCKED) AS d
     )
     UPDATE work SET token = (random() * 9007199254740991)::bigint, due_at = $3, held = NULL
-      FROM due WHERE work.kind = 2 AND work.thread_id = due.thread_id
+      FROM due WHERE work.thread_id = ANY (ARRAY[due.thread_id]) AND work.kind + 0 = 2
     RETURNING work.thread_id, token, lane";
 
 /// The first open part of each thread.
 pub(super) const SEND_PARTS: &str = concat!(
     "SELECT ",
     send_part_columns!(),
-    " FROM work AS w
-      JOIN threads AS t ON t.id = w.thread_id
-      JOIN deliveries AS d ON d.thread_id = w.thread_id
+    "
+      FROM unnest($1::text[]) AS j (id)
+      JOIN work AS w ON w.thread_id = ANY (ARRAY[j.id]) AND w.kind + 0 = 2
+      JOIN threads AS t ON t.id = ANY (ARRAY[j.id])
+      JOIN deliveries AS d ON d.thread_id = ANY (ARRAY[j.id])
        AND d.part = (SELECT x.part FROM deliveries AS x WHERE x.thread_id = w.thread_id AND x.part >= w.first
-                        AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)
-     WHERE w.kind = 2 AND w.thread_id = ANY($1)"
+                        AND x.state IN ('pending', 'sending', 'unknown') ORDER BY x.part LIMIT 1)"
 );
 
 /// The attempt is recorded before it is made. A part whose sender is gone may have been sent: it is unknown.
@@ -81,11 +85,11 @@ pub(super) const RECORD_ATTEMPTS: &str = "
            attempted_at = CASE WHEN state = 'pending' THEN $1 ELSE attempted_at END,
            state = CASE WHEN state = 'pending' THEN 'sending' ELSE 'unknown' END
       FROM jsonb_array_elements($2::jsonb) AS j (v)
-     WHERE thread_id = v ->> 0 AND part = (v ->> 1)::bigint";
+     WHERE thread_id = ANY (ARRAY[v ->> 0]) AND part = (v ->> 1)::bigint";
 
 pub(super) const RENEW: &str = "
     UPDATE work SET due_at = $1 FROM jsonb_array_elements($3::jsonb) AS j (v)
-     WHERE kind = $2 AND thread_id = v ->> 0 AND token = (v ->> 1)::bigint
+     WHERE thread_id = ANY (ARRAY[v ->> 0]) AND kind + 0 = $2 AND token = (v ->> 1)::bigint
     RETURNING token";
 
 /// Claims turns.

@@ -34,7 +34,7 @@ const MIGRATION_LOCK: i64 = 0x6368_6174_6272_6964;
 
 /// The migrations of this binary, oldest first. A landed one is never changed, and each leaves the neighbouring
 /// versions able to work: it adds, and takes nothing away. One that cannot raises `bridge.oldest_known`.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (
         1,
         "bridge",
@@ -54,6 +54,11 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         4,
         "privacy",
         include_str!("../../../migrations/postgres/0004_privacy.sql"),
+    ),
+    (
+        5,
+        "work by thread",
+        include_str!("../../../migrations/postgres/0005_work_by_thread.sql"),
     ),
 ];
 

@@ -16,9 +16,9 @@ pub(super) const READ: &str = concat!(
     held_send_columns!(),
     "
       FROM jsonb_array_elements($1::jsonb) AS j (v)
-      JOIN work AS w ON w.kind = 2 AND w.thread_id = v ->> 0
-      JOIN threads AS t ON t.id = w.thread_id
-      LEFT JOIN deliveries AS d ON d.thread_id = w.thread_id AND d.part =
+      JOIN work AS w ON w.thread_id = ANY (ARRAY[v ->> 0]) AND w.kind + 0 = 2
+      JOIN threads AS t ON t.id = ANY (ARRAY[v ->> 0])
+      LEFT JOIN deliveries AS d ON d.thread_id = ANY (ARRAY[v ->> 0]) AND d.part =
            (SELECT x.part FROM deliveries AS x WHERE x.thread_id = w.thread_id AND x.part >= w.first
                AND x.part <> (v ->> 1)::bigint AND x.state IN ('pending', 'sending', 'unknown')
              ORDER BY x.part LIMIT 1)
@@ -34,16 +34,18 @@ pub(super) const WRITE: &str = "
                code = coalesce(code, v ->> 4), reason = coalesce(reason, v ->> 5),
                attempts = attempts - (v ->> 6)::bigint, pauses = (v ->> 8)::bigint,
                ended_at = CASE WHEN v ->> 2 IN ('sent', 'dead') THEN (v ->> 7)::bigint ELSE ended_at END
-          FROM jsonb_array_elements($1::jsonb) AS j (v) WHERE thread_id = v ->> 0 AND part = (v ->> 1)::bigint
+          FROM jsonb_array_elements($1::jsonb) AS j (v) WHERE thread_id = ANY (ARRAY[v ->> 0]) AND part = (v ->> 1)::bigint
     ), b AS (
         UPDATE deliveries SET state = 'sending', attempts = attempts + 1, attempted_at = (v ->> 2)::bigint
-          FROM jsonb_array_elements($2::jsonb) AS j (v) WHERE thread_id = v ->> 0 AND part = (v ->> 1)::bigint
+          FROM jsonb_array_elements($2::jsonb) AS j (v) WHERE thread_id = ANY (ARRAY[v ->> 0]) AND part = (v ->> 1)::bigint
     ), w AS (
         UPDATE work SET token = (v ->> 1)::bigint, due_at = (v ->> 2)::bigint,
                first = coalesce((v ->> 3)::bigint, first), held = v ->> 4
-          FROM jsonb_array_elements($3::jsonb) AS j (v) WHERE kind = 2 AND thread_id = v ->> 0
+          FROM jsonb_array_elements($3::jsonb) AS j (v)
+         WHERE thread_id = ANY (ARRAY[v ->> 0]) AND kind + 0 = 2
     )
-    DELETE FROM work WHERE kind = 2 AND thread_id = ANY($4)";
+    DELETE FROM work USING unnest($4::text[]) AS j (id)
+     WHERE work.thread_id = ANY (ARRAY[j.id]) AND work.kind + 0 = 2";
 
 /// Settles all sends among the operations.
 pub(super) async fn settle_all(

@@ -59,6 +59,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("stops: OVER", stops::OVER),
         ("stops: ANEW", stops::ANEW),
         ("stops: PARTS", stops::PARTS),
+        ("turns: DEFER", turns::DEFER),
         ("turns: READ", turns::READ),
         ("turns: WRITE", turns::WRITE),
         ("turns: NEXT_TURN", turns::NEXT_TURN),

@@ -8,16 +8,16 @@ use crate::domain::turn::{Burial, ClaimKey, Deferral, TurnClaim};
 use crate::store::StoreError;
 use crate::store::ends::turns::{Ends, Held, completed, held_turn_columns};
 use crate::store::ops::{Op, Outcome};
-use crate::store::sql;
 
 /// Who holds each turn now, and what its thread has. Nobody takes the turn over before this is written.
 pub(super) const READ: &str = concat!(
     "SELECT ",
     held_turn_columns!(),
     "
-      FROM work AS w JOIN threads AS t ON t.id = w.thread_id
-      LEFT JOIN work AS s ON s.kind = 2 AND s.thread_id = w.thread_id
-     WHERE w.kind = 1 AND w.thread_id = ANY($1)
+      FROM unnest($1::text[]) AS j (id)
+      JOIN work AS w ON w.thread_id = ANY (ARRAY[j.id]) AND w.kind + 0 = 1
+      JOIN threads AS t ON t.id = ANY (ARRAY[j.id])
+      LEFT JOIN work AS s ON s.thread_id = ANY (ARRAY[j.id]) AND s.kind + 0 = 2
        FOR UPDATE OF w"
 );
 
@@ -28,13 +28,13 @@ pub(super) const WRITE: &str = "
         UPDATE messages SET state = v ->> 3, turn = (v ->> 1)::bigint, attempts = (v ->> 4)::bigint, code = v ->> 5,
                reason = v ->> 6, ended_at = (v ->> 7)::bigint
           FROM jsonb_array_elements($1::jsonb) AS j (v)
-         WHERE messages.thread_id = v ->> 0 AND messages.seq BETWEEN (v ->> 1)::bigint AND (v ->> 2)::bigint
+         WHERE messages.thread_id = ANY (ARRAY[v ->> 0]) AND messages.seq BETWEEN (v ->> 1)::bigint AND (v ->> 2)::bigint
            AND messages.state = 'pending'
     ), t AS (
         UPDATE threads SET conversation_id = coalesce(v ->> 1, threads.conversation_id),
                answer_id = coalesce(v ->> 2, threads.answer_id), last_part = (v ->> 3)::bigint,
                noticed_at = (v ->> 4)::bigint, updated_at = (v ->> 5)::bigint
-          FROM jsonb_array_elements($2::jsonb) AS j (v) WHERE threads.id = v ->> 0
+          FROM jsonb_array_elements($2::jsonb) AS j (v) WHERE threads.id = ANY (ARRAY[v ->> 0])
     ), d AS (
         INSERT INTO deliveries (thread_id, part, turn, kind, body, state, attempts, created_at, attempted_at, asked_at)
         SELECT v ->> 0, (v ->> 1)::bigint, (v ->> 2)::bigint, v ->> 3, v ->> 4, v ->> 5, (v ->> 6)::bigint,
@@ -46,25 +46,31 @@ pub(super) const WRITE: &str = "
           FROM jsonb_array_elements($4::jsonb) AS j (v)
             ON CONFLICT (kind, thread_id) DO UPDATE SET due_at = work.due_at
     )
-    DELETE FROM work WHERE kind = 1 AND thread_id = ANY($5)";
+    DELETE FROM work USING unnest($5::text[]) AS j (id)
+     WHERE work.thread_id = ANY (ARRAY[j.id]) AND work.kind + 0 = 1";
 
 /// Messages that came (or were put back to work) during the turn form the next one, after the burst's usual wait.
 pub(super) const NEXT_TURN: &str = "
     WITH m AS (
-        SELECT m.thread_id, min(m.seq) AS first, min(m.accepted_at) AS since, max(m.accepted_at) AS latest
-          FROM work AS w
-          JOIN messages AS m ON m.thread_id = w.thread_id AND m.seq >= coalesce(w.reopened, w.upto + 1)
+        SELECT j.id, min(m.seq) AS first, min(m.accepted_at) AS since, max(m.accepted_at) AS latest
+          FROM unnest($1::text[]) AS j (id)
+          JOIN work AS w ON w.thread_id = ANY (ARRAY[j.id]) AND w.kind + 0 = 1
+          LEFT JOIN messages AS m ON m.thread_id = ANY (ARRAY[j.id]) AND m.seq >= coalesce(w.reopened, w.upto + 1)
                AND m.state = 'pending'
-         WHERE w.kind = 1 AND w.thread_id = ANY($1)
-         GROUP BY m.thread_id
+         GROUP BY j.id
     ), n AS (
         UPDATE work SET token = NULL, attempts = 0, ambiguous = false, held = NULL, upto = NULL, reopened = NULL,
                first = m.first, since = m.since, due_at = least(m.since + work.max_wait, m.latest + work.wait)
-          FROM m WHERE work.kind = 1 AND work.thread_id = m.thread_id
-        RETURNING work.thread_id
+          FROM m WHERE work.thread_id = ANY (ARRAY[m.id]) AND work.kind + 0 = 1 AND m.first IS NOT NULL
     )
-    DELETE FROM work WHERE kind = 1 AND token IS NOT NULL AND thread_id = ANY($1)
-       AND thread_id NOT IN (SELECT thread_id FROM n)";
+    DELETE FROM work USING m
+     WHERE work.thread_id = ANY (ARRAY[m.id]) AND work.kind + 0 = 1 AND m.first IS NULL
+       AND work.token IS NOT NULL";
+
+/// `until, uncounted, ambiguous, held, thread, token`
+pub(super) const DEFER: &str = "
+    UPDATE work SET token = NULL, due_at = $1, attempts = attempts - $2, ambiguous = ambiguous OR $3, held = $4
+     WHERE thread_id = $5 AND kind + 0 = 1 AND token = $6";
 
 /// Completes all answered turns among the operations. `may_send` tells of a lane whether this replica sends there.
 /// True if parts wait for another.
@@ -100,7 +106,7 @@ pub(super) async fn defer(
     claim: &ClaimKey,
     deferral: &Deferral,
 ) -> Result<Outcome, StoreError> {
-    let defer = sqlx::query(sql::DEFER)
+    let defer = sqlx::query(DEFER)
         .bind(deferral.until.millis())
         .bind(i64::from(!deferral.counts))
         .bind(deferral.ambiguous)

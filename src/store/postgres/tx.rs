@@ -14,6 +14,11 @@ pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 /// wait for us: a replica that is cut off in the middle must not keep its locks. And it is to find rows by their
 /// indexes: the tables are as empty at first as they are large later, and a plan that was made for the one is kept for
 /// the other.
+///
+/// That alone does not do it. The table of work is as good as empty whenever it is looked at for statistics, and beside a
+/// handful of rows to write the planner may take it for the smaller side and go through all of it for each. So statements
+/// about many rows at once say `id = ANY (ARRAY[j.id])` in place of `id = j.id`: for that there is no way but to look each
+/// up by its key. And `kind + 0` keeps a thread's work from being looked for along the index of what is due.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '5s'; \
      SET LOCAL lock_timeout = '4s'; SET LOCAL idle_in_transaction_session_timeout = '4s'; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
      SET LOCAL enable_mergejoin = off";

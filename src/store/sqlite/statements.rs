@@ -52,6 +52,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("sends: READ", sends::READ),
         ("sends: WRITE", sends::WRITE),
         ("turns: NEXT_TURN", turns::NEXT_TURN),
+        ("turns: DEFER", turns::DEFER),
         ("turns: READ", turns::READ),
         ("turns: WRITE", turns::WRITE),
     ];

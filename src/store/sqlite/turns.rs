@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::ends::turns::{Ends, Held, completed, held_turn_columns};
 use super::ops::{Op, Outcome};
+use super::rows;
 use super::transaction::Transaction;
-use super::{rows, sql};
 use crate::domain::ThreadId;
 use crate::domain::turn::{Burial, ClaimKey, Deferral, TurnClaim};
 use crate::store::StoreError;
@@ -58,6 +58,11 @@ pub(super) const NEXT_TURN: &str = "
      WHERE work.kind = 1 AND work.thread_id = m.thread_id;
     DELETE FROM work WHERE kind = 1 AND token IS NOT NULL AND thread_id IN (SELECT value FROM jsonb_each(?))";
 
+/// `until, uncounted, ambiguous, held, thread, token`
+pub(super) const DEFER: &str = "
+    UPDATE work SET token = NULL, due_at = $1, attempts = attempts - $2, ambiguous = ambiguous OR $3, held = $4
+     WHERE kind = 1 AND thread_id = $5 AND token = $6";
+
 /// Completes all answered turns among the operations.
 pub(super) async fn complete_all(
     tx: &mut Transaction<'_>,
@@ -93,7 +98,7 @@ pub(super) async fn defer(
     claim: &ClaimKey,
     deferral: &Deferral,
 ) -> Result<Outcome, StoreError> {
-    let done = sqlx::query(sql::DEFER)
+    let done = sqlx::query(DEFER)
         .bind(deferral.until.millis())
         .bind(i64::from(!deferral.counts))
         .bind(deferral.ambiguous)
