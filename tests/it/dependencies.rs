@@ -255,6 +255,27 @@ fn no_crate_is_there_twice_but_those_with_a_reason() {
     assert!(spare.is_empty(), "no longer there twice: {spare:?}");
 }
 
+/// The fuzz targets have a lock of their own, which a new dependency is easily left out of; they are built last in a run.
+#[test]
+fn the_fuzz_targets_lock_what_the_daemon_depends_on() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/Cargo.lock")).unwrap();
+    let (_, behind) = lock.split_once("name = \"chatbridge\"\n").unwrap();
+    let locked = behind.split("\n\n").next().unwrap();
+    let packages = ours();
+    let daemon = packages.iter().find(|package| name(package) == "chatbridge");
+    let dependencies = daemon.unwrap()["dependencies"].as_array().unwrap();
+    let missing: Vec<&str> = dependencies
+        .iter()
+        .filter(|dependency| dependency["kind"].is_null())
+        .map(|dependency| dependency["name"].as_str().unwrap())
+        .filter(|name| !locked.contains(&format!("\"{name}\"")) && !locked.contains(&format!("\"{name} ")))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{missing:?}: cargo update --workspace --manifest-path fuzz/Cargo.toml"
+    );
+}
+
 #[test]
 fn licences_are_read_as_they_are_meant() {
     let allowed: HashSet<&str> = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"].into();
